@@ -2,6 +2,7 @@ package detect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -18,7 +19,9 @@ import (
 // A supervisor never calls one detector twice at once, but calls it from
 // different goroutines. ctx ends at the timeout of the watch; a Detect that
 // ignores that is reported as blind, and not called again before it returns.
-// The returned slice belongs to the caller until the next call.
+// The returned slice is the caller's to read until the next call. It may be the
+// same one again, and what it points to may be shared: copy what is to be
+// changed or kept.
 type Detector interface {
 	Detect(ctx context.Context) ([]Finding, error)
 }
@@ -28,6 +31,14 @@ type Func func(ctx context.Context) ([]Finding, error)
 
 // Detect calls f.
 func (f Func) Detect(ctx context.Context) ([]Finding, error) { return f(ctx) }
+
+// Validate reports a nil function.
+func (f Func) Validate() error {
+	if f == nil {
+		return errors.New("detect: Func is nil: give it the function that looks")
+	}
+	return nil
+}
 
 // A Waker is a [Detector] that knows when to look again before its next turn: a
 // mailbox that got a report, a file that changed. The supervisor calls OnWake
@@ -67,7 +78,8 @@ type Finding struct {
 	// Evidence is what was seen.
 	Evidence []slog.Attr
 	// For is read by a [Mailbox] only: how long the report holds unless it is
-	// repeated. 0 means 15 minutes. After that the key is unknown, not healed.
+	// repeated. 0 and less mean 15 minutes. After that the key is unknown, not
+	// healed.
 	For time.Duration
 }
 

@@ -15,6 +15,16 @@ type Notification struct {
 	Kind     Kind
 	Incident Incident
 	At       time.Time // when it became owed
+	// Repeat is how often this target was told before to look at this
+	// incident: 0 is the first time.
+	Repeat int
+	// BeganAndEnded is set on a Resolve whose reader was never reached while it
+	// was open: this one notice says that it began and that it ended.
+	BeganAndEnded bool
+	// Note is a sentence about this telling: that it is a repetition, that
+	// nobody acknowledged it before, that somebody else could not be reached.
+	// It is "" for a first call.
+	Note string
 }
 
 // Kind says what a notification asks of its reader.

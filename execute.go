@@ -1,0 +1,315 @@
+package selfheal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/internal/incident"
+	"github.com/selfheal-go/selfheal/internal/outbox"
+	"github.com/selfheal-go/selfheal/remediate"
+)
+
+// RecycleError is what Run returns when a step asked for the process to be
+// replaced; used as *RecycleError. main ends its own work and exits with Code.
+type RecycleError struct {
+	Code int
+	Why  string
+}
+
+// Error says why.
+func (e *RecycleError) Error() string {
+	return fmt.Sprintf("selfheal: the process is to be replaced (exit code %d): %s", e.Code, e.Why)
+}
+
+// execute carries out one decision, on the loop. Nothing here blocks.
+func (s *Supervisor) execute(d *incident.Decision) {
+	switch d.Kind {
+	case incident.DoEmit:
+		s.pump.emit(&d.Event)
+		return
+	case incident.DoTell:
+		s.tell(d.Notice)
+		return
+	case incident.DoReply:
+		return
+	}
+	s.mu.Lock()
+	e := s.entries[d.Watch]
+	s.mu.Unlock()
+	if e == nil || !e.started {
+		return
+	}
+	switch d.Kind {
+	case incident.DoLook:
+		if e.hung.Load() == 0 {
+			s.sched.Wake(&e.task)
+		}
+	case incident.DoEngage:
+		e.engaged.Store(d.On)
+	case incident.DoRemoved:
+		s.mu.Lock()
+		if s.entries[d.Watch] == e {
+			delete(s.entries, d.Watch)
+		}
+		s.mu.Unlock()
+	case incident.DoGate:
+		s.gate(e, *d)
+	case incident.DoRun:
+		s.runStep(e, *d)
+	case incident.DoVerify:
+		s.verifyStep(e, *d)
+	case incident.DoUndo:
+		s.undoStep(e, *d)
+	case incident.DoMute:
+		if d.On {
+			s.outbox.Input(outbox.Mute{DedupKey: d.Incident})
+		} else {
+			s.outbox.Input(outbox.Unmute{DedupKey: d.Incident})
+		}
+	}
+}
+
+func (s *Supervisor) gate(e *entry, d incident.Decision) {
+	st := &e.watch.Playbook.Steps[d.Step]
+	p := Proposal{
+		Incident: d.Incident, Watch: e.watch.Name, Key: d.Key, Step: st.Name, Attempt: d.Attempt,
+		Risk: st.Risk.Level(), Scope: st.Scope, Finding: d.Finding, Fingerprint: e.watch.Playbook.Fingerprint(),
+	}
+	s.calls.start(&call{
+		where: "Options.Gate for step " + st.Name + " of watch " + e.watch.Name, timeout: gateTimeout,
+		f: func(ctx context.Context) error { return s.o.Gate(ctx, p) },
+		done: func(err error, abandoned bool) {
+			s.post(incident.Input{Kind: incident.InGated, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Err: err})
+		},
+		stuck: func() { s.abandoned("Options.Gate") },
+	})
+}
+
+// request is what the action of a step is told.
+func (s *Supervisor) request(e *entry, d *incident.Decision, phase remediate.Phase) remediate.Request {
+	st := &e.watch.Playbook.Steps[d.Step]
+	return remediate.Request{
+		Incident: d.Incident, Step: st.Name, Phase: phase, Attempt: d.Attempt, Try: d.Try,
+		Finding: d.Finding, Memo: d.Memo,
+		Log: s.o.logger().With("incident", d.Incident, "watch", e.watch.Name, "key", d.Key, "step", st.Name),
+	}
+}
+
+// stepCall is a call for a step, with what all of them share.
+func (s *Supervisor) stepCall(e *entry, d incident.Decision, phase remediate.Phase, f remediate.Action) *call {
+	st := &e.watch.Playbook.Steps[d.Step]
+	timeout := st.Timeout
+	if timeout <= 0 {
+		timeout = actionTimeout
+	}
+	req := s.request(e, &d, phase)
+	where := fmt.Sprintf("%v of step %s of watch %s", phase, st.Name, e.watch.Name)
+	incidentID, key, attempt := d.Incident, d.Key, d.Attempt
+	if phase == remediate.Undo {
+		incidentID, key, attempt = d.AnswerTo, d.AnswerKey, d.AnswerAttempt
+	}
+	c := &call{
+		where: where, timeout: timeout, undo: phase == remediate.Undo,
+		late: func() {
+			s.post(incident.Input{Kind: incident.InReturned, Watch: d.Watch, Key: key, Incident: incidentID, Attempt: attempt})
+		},
+		stuck: func() {
+			s.abandoned(where)
+			s.post(incident.Input{Kind: incident.InAbandoned, Watch: d.Watch, Key: key, Incident: incidentID, Attempt: attempt, Note: where})
+		},
+	}
+	if phase == remediate.Run {
+		req.Save = func(memo []byte) error {
+			if c.state.Load() != callGoing {
+				return errors.New("selfheal: save: this try is over; its memo is not kept")
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.decide(s.engine.Step(s.now(), incident.Input{
+				Kind: incident.InSaved, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Memo: append([]byte(nil), memo...),
+			}))
+			return nil
+		}
+	}
+	c.f = func(ctx context.Context) error { return f(ctx, req) }
+	return c
+}
+
+func (s *Supervisor) runStep(e *entry, d incident.Decision) {
+	st := &e.watch.Playbook.Steps[d.Step]
+	c := s.stepCall(e, d, remediate.Run, st.Run)
+	c.done = func(err error, abandoned bool) {
+		s.post(incident.Input{
+			Kind: incident.InRan, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Try: d.Try,
+			Result: s.result(&err), Err: err, Abandoned: abandoned,
+		})
+	}
+	if !d.Gather || len(e.watch.Evidence) == 0 {
+		s.calls.start(c)
+		return
+	}
+	s.gather(e, d, func() { s.calls.start(c) })
+}
+
+func (s *Supervisor) verifyStep(e *entry, d incident.Decision) {
+	st := &e.watch.Playbook.Steps[d.Step]
+	c := s.stepCall(e, d, remediate.Verify, st.Verify)
+	c.done = func(err error, abandoned bool) {
+		s.post(incident.Input{
+			Kind: incident.InVerified, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt,
+			Result: result(err), Err: err, Abandoned: abandoned,
+		})
+	}
+	s.calls.start(c)
+}
+
+func (s *Supervisor) undoStep(e *entry, d incident.Decision) {
+	st := &e.watch.Playbook.Steps[d.Step]
+	c := s.stepCall(e, d, remediate.Undo, st.Undo)
+	c.done = func(err error, abandoned bool) {
+		if errors.Is(err, remediate.ErrSkip) {
+			err = nil // there is nothing to put back
+		}
+		s.post(incident.Input{
+			Kind: incident.InUndone, Watch: d.Watch, Key: d.AnswerKey, Incident: d.AnswerTo, Attempt: d.AnswerAttempt,
+			Err: err, Abandoned: abandoned,
+		})
+	}
+	s.calls.start(c)
+}
+
+// result is how a call ended, in the engine's words.
+func result(err error) incident.Result {
+	switch {
+	case err == nil:
+		return incident.OK
+	case errors.Is(err, remediate.ErrSkip):
+		return incident.Skip
+	case errors.Is(err, remediate.ErrEscalate):
+		return incident.Escalate
+	}
+	return incident.Fail
+}
+
+// result is [result] for Run, which may also ask for the process to be replaced.
+func (s *Supervisor) result(err *error) incident.Result {
+	code, ok := remediate.Recycling(*err)
+	if !ok {
+		return result(*err)
+	}
+	if why := s.mayRecycle(); why != nil {
+		*err = fmt.Errorf("%w: %w", remediate.ErrEscalate, why)
+		return incident.Escalate
+	}
+	s.mu.Lock()
+	if s.recycle == nil {
+		s.recycle = &RecycleError{Code: code, Why: (*err).Error()}
+		close(s.run.recycled)
+	}
+	s.mu.Unlock()
+	*err = nil
+	return incident.OK
+}
+
+// gather captures evidence before a step, within its budget, and then goes on
+// whatever became of it.
+func (s *Supervisor) gather(e *entry, d incident.Decision, then func()) {
+	gatherers, in := e.watch.Evidence, *d.Snapshot
+	where := "the evidence of watch " + e.watch.Name
+	s.calls.start(&call{
+		where: where, timeout: gatherBudget,
+		f: func(ctx context.Context) error {
+			var errs []error
+			for _, g := range gatherers {
+				found, err := g.Gather(ctx, in)
+				errs = append(errs, err)
+				if len(found) > 0 {
+					s.post(incident.Input{Kind: incident.InGathered, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Evidence: found})
+				}
+				if ctx.Err() != nil {
+					break
+				}
+			}
+			return errors.Join(errs...)
+		},
+		done: func(err error, abandoned bool) {
+			if err != nil {
+				s.o.logger().Warn("selfheal: evidence is missing", "watch", e.watch.Name, "incident", d.Incident, "error", err)
+			}
+			then()
+		},
+		stuck: func() { s.abandoned(where) },
+	})
+}
+
+// tell hands a notice to the policies of its watches.
+func (s *Supervisor) tell(n *incident.Notice) {
+	s.mu.Lock()
+	var plans []outbox.Plan
+	for _, name := range n.Watches {
+		if e := s.entries[name]; e != nil {
+			plans = append(plans, e.plan)
+		}
+	}
+	s.mu.Unlock()
+	plan := union(plans)
+	note := escalate.Notification{DedupKey: n.DedupKey, Kind: n.Kind, Incident: n.Incident, At: time.Now()}
+	switch {
+	case n.Kind == escalate.Resolve:
+		s.outbox.Input(outbox.Resolve{DedupKey: n.DedupKey, Incident: n.Incident, At: note.At})
+	case n.Inform:
+		s.outbox.Input(outbox.Inform{Notification: note, To: plan.Inform})
+	default:
+		s.outbox.Input(outbox.Escalate{Notification: note, Plan: plan})
+	}
+}
+
+// deliver calls a notifier.
+func (s *Supervisor) deliver(ctx context.Context, target string, n escalate.Notification) (err error) {
+	to := s.policy.find(target)
+	if to == nil {
+		return fmt.Errorf("selfheal: there is no notifier named %q any longer", target)
+	}
+	defer func() {
+		if x := recover(); x != nil {
+			s.counts.panics.Add(1)
+			err = newPanic("notifier "+target, x)
+		}
+	}()
+	return to.Notify(ctx, n)
+}
+
+// told takes in what the outbox did.
+func (s *Supervisor) told(eff outbox.Effect) {
+	switch x := eff.(type) {
+	case outbox.Told:
+		// The first telling of the first level is the engine's own event.
+		if x.Kind == escalate.Trigger && x.People() && (x.Level > 1 || x.Repeat > 0) {
+			s.pump.push(func(a About) Event {
+				a.Watch, a.Key, a.Incident = x.Incident.Watch, x.Incident.Finding.Key, x.Incident.ID
+				return EventPage{About: a, Reason: x.Incident.Reason, Detail: x.Incident.Detail, Level: x.Level, Repeat: x.Repeat}
+			})
+		}
+	case outbox.Undeliverable:
+		s.counts.undeliverable.Add(1)
+		in := x.Notification.Incident
+		s.pump.push(func(a About) Event {
+			a.Watch, a.Key, a.Incident = in.Watch, in.Finding.Key, in.ID
+			return EventUndeliverable{About: a, Target: x.Target, Err: errors.Join(x.Why, x.Last)}
+		})
+	case outbox.Stuck:
+		s.abandoned("notifier " + x.Target)
+	}
+}
+
+// abandoned says that a call ignored its context and still runs.
+func (s *Supervisor) abandoned(where string) {
+	s.counts.abandoned.Add(1)
+	s.pump.push(func(a About) Event {
+		a.Watch = incident.Self
+		return EventAbandoned{About: a, Where: where}
+	})
+}

@@ -1,0 +1,193 @@
+package incident
+
+import (
+	"fmt"
+
+	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/escalate"
+)
+
+// look takes in what a detector answered.
+func (e *Engine) look(w *watch, in *Input) {
+	if w.removing || e.stopping {
+		return
+	}
+	e.looks++
+	w.folded = 0
+	for n := range in.Findings {
+		e.see(w, in.Findings[n], in.Started)
+	}
+	if w.folded > 0 {
+		e.see(w, detect.Finding{Key: foldedKey, Summary: fmt.Sprintf("and %d more", w.folded), Value: float64(w.folded)}, in.Started)
+	}
+	e.scratch = append(e.scratch[:0], w.live...)
+	for _, i := range e.scratch {
+		if i.mark == e.looks {
+			continue
+		}
+		if in.Err != nil {
+			e.unknown(i)
+		} else {
+			e.absent(i, in.Started)
+		}
+		e.rearm(i)
+	}
+	if in.Err != nil {
+		e.blind(w, in.Err)
+	} else {
+		w.seenAt = in.Started
+		e.sight(w)
+	}
+}
+
+// see takes in one finding.
+func (e *Engine) see(w *watch, f detect.Finding, started At) {
+	i, _, ok := w.find(f.Key)
+	switch {
+	case !ok && f.Key != foldedKey && e.o.MaxKeys > 0 && len(w.live) >= e.o.MaxKeys:
+		w.folded++
+	case !ok:
+		e.found(w, f, started)
+	case i.mark == e.looks:
+		// Two findings of one key in one look: the first stands, the worse severity counts.
+		i.finding.Severity = max(i.finding.Severity, f.Severity)
+	default:
+		i.mark = e.looks
+		e.present(i, f, started)
+		e.rearm(i)
+	}
+}
+
+// starved says that a look began while the supervisor was late: it starts and
+// keeps incidents, and nothing is concluded from it.
+func (e *Engine) starved(started At) bool { return e.tilt.until > 0 || started < e.tilt.over }
+
+func (e *Engine) present(i *inc, f detect.Finding, started At) {
+	rose := f.Severity != i.finding.Severity
+	i.finding = f
+	i.present, i.known, i.knownAt = true, true, started
+	i.sample(e.now)
+	switch i.phase {
+	case pending:
+		if started >= i.found+i.w.For {
+			e.open(i)
+		}
+	case waiting:
+		if rose || recheckedByLook(i.rail) {
+			e.wait(i)
+		}
+	case asking:
+		if rose { // the approval was bound to another finding
+			e.unask(i)
+			e.wait(i)
+		}
+	case settling, verifying:
+		if !i.asked && started >= i.judgeFrom() && !e.starved(started) {
+			e.judge(i)
+		}
+	case clearing:
+		if !e.starved(started) {
+			e.reopen(i)
+		}
+	case undoing:
+		if i.undoThen == closing && !e.starved(started) {
+			i.back = true
+			if !i.undoRuns {
+				e.undoNext(i)
+			}
+		}
+	}
+}
+
+func (e *Engine) absent(i *inc, started At) {
+	if e.starved(started) {
+		return
+	}
+	i.present, i.known, i.knownAt = false, true, started
+	switch i.phase {
+	case pending:
+		e.drop(i)
+	case waiting, gating, asking:
+		if i.unwell {
+			e.dirty = true
+			break
+		}
+		e.unask(i)
+		e.clear(i)
+	case watching:
+		e.clear(i)
+	case undoing:
+		i.back = false
+	case settling, verifying:
+		if !i.asked && started >= i.judgeFrom() {
+			e.judge(i)
+		}
+	case clearing:
+		if i.rail != "" || i.due == never && started >= i.fresh || started >= i.due {
+			e.kept(i)
+		}
+	}
+}
+
+func (e *Engine) unknown(i *inc) {
+	i.known = false
+	switch i.phase {
+	case waiting:
+		e.dirty = true
+	case verifying:
+		i.looks++
+	}
+}
+
+// blind takes in that the detector failed: for the whole watch, not for a key.
+func (e *Engine) blind(w *watch, err error) {
+	first := w.blindSince < 0
+	w.blindErr = err
+	if first {
+		w.blindSince = e.now
+		e.emit(Event{Kind: EvBlind, Watch: w.Name, Err: err})
+		e.engage(w)
+	}
+	e.rearmWatch(w)
+}
+
+func (e *Engine) sight(w *watch) {
+	if w.blindSince < 0 {
+		return
+	}
+	e.emit(Event{Kind: EvSight, Watch: w.Name, Duration: e.now - w.blindSince})
+	if w.blindTold {
+		in := e.blindIncident(w)
+		in.State, in.Closed = escalate.Closed, e.wall(e.now)
+		e.tellWatch(w, escalate.Resolve, in)
+	}
+	w.blindSince, w.blindErr, w.blindTold = -1, nil, false
+	e.rearmWatch(w)
+	e.engage(w)
+}
+
+// blindForLong is where people are told that a detector cannot see.
+func (e *Engine) blindForLong(w *watch) {
+	if w.blindSince < 0 || w.blindTold {
+		return
+	}
+	if e.causeOpen(w) != "" || e.silencedWatch(w) {
+		w.at = e.now + blindFor
+		e.place(w, w.at)
+		return
+	}
+	w.blindTold = true
+	e.nextID++
+	w.blindID = fmt.Sprintf("%sb%d", e.o.IDs, e.nextID)
+	e.tellWatch(w, escalate.Trigger, e.blindIncident(w))
+}
+
+func (e *Engine) blindIncident(w *watch) escalate.Incident {
+	return escalate.Incident{
+		ID: w.blindID, Watch: w.Name, Service: e.o.Service, State: escalate.Open, Opened: e.wall(w.blindSince),
+		Finding: detect.Finding{Severity: detect.Critical, Summary: "blind: " + w.blindErr.Error()},
+		Reason:  escalate.Blind,
+		Detail:  fmt.Sprintf("its detector has failed for %v, so nothing it watches is healed; mend the detector", e.now-w.blindSince),
+		Runbook: w.Runbook,
+	}
+}

@@ -1,0 +1,95 @@
+package incident
+
+import (
+	"slices"
+
+	"github.com/selfheal-go/selfheal/escalate"
+)
+
+// memory is what outlives an incident of a key: what its rails must remember.
+type memory struct {
+	inc       *inc // the live one
+	used      At
+	cooldown  At      // no step before
+	heals     []At    // within the window of the masking rail, oldest first
+	maskTold  At      // when people were last told of masking; -1 never
+	flips     []flip  // openings and closings, newest last
+	abandoned []*call // that still run
+}
+
+// remember returns the memory of a key. There are at most four times as many
+// as a watch may have keys: beyond that the one that was idle for longest is
+// forgotten, unless a limit still rests on it.
+func (w *watch) remember(key string, now At) *memory {
+	m := w.keys[key]
+	if m == nil {
+		if len(w.keys) >= maxMemories {
+			w.forgetOldest(now)
+		}
+		m = &memory{maskTold: -1}
+		w.keys[key] = m
+	}
+	m.used = now
+	return m
+}
+
+const maxMemories = 4000
+
+// forgetOldest makes room: first what nothing rests on, then the oldest.
+func (w *watch) forgetOldest(now At) {
+	var oldest string
+	var at At = never
+	for k, m := range w.keys {
+		if m.inc != nil || len(m.abandoned) > 0 {
+			continue
+		}
+		used := m.used
+		if now < m.cooldown || len(m.heals) > 0 {
+			used += w.Playbook.Limits.Heals.Within // rests on it: goes last
+		}
+		if used < at || used == at && k < oldest {
+			oldest, at = k, used
+		}
+	}
+	if at != never {
+		delete(w.keys, oldest)
+	}
+}
+
+// heal counts a heal for the masking rail.
+func (m *memory) heal(now, within At) {
+	m.heals = append(m.heals, now)
+	m.trimHeals(now, within)
+}
+
+func (m *memory) trimHeals(now, within At) {
+	n := 0
+	for n < len(m.heals) && m.heals[n]+within <= now {
+		n++
+	}
+	m.heals = slices.Delete(m.heals, 0, n)
+}
+
+// masked says whether the key of i was healed so often that the fix must be
+// taken to hide a bug.
+func (e *Engine) masked(i *inc) bool {
+	h := i.w.Playbook.Limits.Heals
+	if h.N < 0 || mutant(mutMasking) {
+		return false
+	}
+	i.mem.trimHeals(e.now, h.Within)
+	return len(i.mem.heals) >= h.N
+}
+
+// tellMasking tells people once a day that Safe steps go on hiding a bug. Where
+// a rung above Safe is next, the rail tells them.
+func (e *Engine) tellMasking(i *inc) {
+	if s := i.step(); s == nil || s.Risk.AboveSafe() {
+		return
+	}
+	if t := i.mem.maskTold; t >= 0 && e.now < t+tellMaskingIn {
+		return
+	}
+	i.mem.maskTold = e.now
+	e.page(i, escalate.Masking, "healed again and again: the fix hides a bug; safe steps go on")
+}

@@ -1,0 +1,325 @@
+package selfheal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/internal/incident"
+	"github.com/selfheal-go/selfheal/internal/outbox"
+	"github.com/selfheal-go/selfheal/internal/schedule"
+	"github.com/selfheal-go/selfheal/internal/trial"
+	"github.com/selfheal-go/selfheal/remediate"
+)
+
+// Run watches until ctx ends, and returns nil then; it blocks, so it drops into
+// an errgroup. At the end nothing new starts, running steps and owed undos get
+// Options.Grace, and Run returns at most 2 s after that. It returns only when
+// everything that it started has ended or is counted as abandoned.
+//
+// Every sound watch is started; the unsound ones are logged, shown as invalid
+// and escalated. With Options.Strict any mistake is returned instead, as a
+// *WiringError, and nothing starts. Where a step asked for the process to be
+// replaced, Run returns a *RecycleError. A second Run returns [ErrRunTwice].
+func (s *Supervisor) Run(ctx context.Context) error {
+	if s.o.Strict {
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	r, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-r.recycled:
+	}
+	r.shutdown()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recycle != nil {
+		return s.recycle
+	}
+	return nil
+}
+
+// run is one Run under way.
+type run struct {
+	s        *Supervisor
+	recycled chan struct{}
+	quiet    chan struct{} // the engine rests, while shutting down
+	once     sync.Once
+
+	looking     context.CancelFunc
+	scheduled   chan struct{}
+	stopLoop    chan struct{}
+	loopStopped chan struct{}
+}
+
+func (s *Supervisor) begin(ctx context.Context) (*run, error) {
+	r := &run{
+		s: s, recycled: make(chan struct{}), quiet: make(chan struct{}),
+		scheduled: make(chan struct{}), stopLoop: make(chan struct{}), loopStopped: make(chan struct{}),
+	}
+	s.mu.Lock()
+	if s.alive.Load() {
+		s.mu.Unlock()
+		return nil, ErrRunTwice
+	}
+	now := time.Now()
+	s.engine.Begin(now, now.Sub(s.born))
+	s.born = now
+	s.trial = trial.Is(ctx)
+	base := context.WithoutCancel(ctx)
+	s.fallback = s.policy.plan(s.o.Escalate)
+	s.calls.begin(base)
+	s.pump = newPump(s)
+	s.sched = schedule.New(schedule.Options{
+		MaxChecks: max(s.o.MaxChecks, 0), Grace: s.o.grace(),
+		Late: func(by time.Duration) {
+			if by >= tiltAfter {
+				s.tilt(fmt.Sprintf("the supervisor was %v late", by.Round(time.Millisecond)))
+			}
+		},
+		Stepped: func(by time.Duration) {
+			s.tilt(fmt.Sprintf("the wall clock stepped by %v", by.Round(time.Millisecond)))
+		},
+		Abandoned: func(t *schedule.Task, _ time.Time) { s.abandoned("the check of watch " + t.Name) },
+	})
+	s.outbox = outbox.NewDriver(outbox.DriverOptions{
+		Machine: outbox.Options{IDPrefix: newIDs()}, Deliver: s.deliver, On: s.told, Log: s.o.logger(),
+	})
+	s.run = r
+	s.alive.Store(true)
+	entries := s.sorted()
+	s.mu.Unlock()
+
+	s.pump.start(base)
+	s.sayWiring()
+	s.startAll(entries)
+	looking, cancel := context.WithCancel(base)
+	r.looking = cancel
+	go func() {
+		defer close(r.scheduled)
+		if err := s.sched.Run(looking); err != nil && !errors.Is(err, context.Canceled) {
+			s.o.logger().Error("selfheal: the scheduler ended", "error", err)
+		}
+	}()
+	go r.loop()
+	s.poke()
+	return r, nil
+}
+
+// startAll starts the sound ones of the given watches and says what is wrong
+// with the others.
+func (s *Supervisor) startAll(entries []*entry) {
+	s.mu.Lock()
+	all := s.names()
+	inCycle := cycles(s.sorted())
+	s.mu.Unlock()
+	for _, e := range entries {
+		problems := e.problemsWith(&s.o, all) // asks the user's detectors: no lock
+		for _, p := range inCycle {
+			if p.Watch == e.watch.Name {
+				problems = append(problems, p)
+			}
+		}
+		s.startOne(e, problems)
+	}
+}
+
+func (s *Supervisor) startOne(e *entry, problems []Problem) {
+	w := &e.watch
+	policy := w.Escalate
+	if policy.Empty() {
+		policy = s.o.Escalate
+	}
+	s.mu.Lock()
+	if s.entries[w.Name] != e || e.started || s.stop {
+		s.mu.Unlock()
+		return
+	}
+	e.problems = problems
+	e.off = max(w.Mode, s.o.Mode) == Off || s.o.disabledWatch(w.Name)
+	if len(problems) > 0 {
+		s.mu.Unlock()
+		s.sayInvalid(e)
+		return
+	}
+	if e.off {
+		s.mu.Unlock()
+		return
+	}
+	e.s = s
+	e.started = true
+	e.cfg = w.config(&s.o, policy)
+	e.task = schedule.Task{
+		Name: w.Name, Every: e.cfg.Every, Timeout: w.timeout(), Phase: -1,
+		Run: check, Hung: hung, Owner: e,
+	}
+	if s.trial {
+		e.task.Phase = e.cfg.Every / 2
+	}
+	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InAdd, Add: &e.cfg}))
+	e.plan = s.fallback
+	if !w.Escalate.Empty() {
+		e.plan = s.policy.plan(policy)
+	}
+	s.mu.Unlock()
+	if waker, ok := w.Detector.(detect.Waker); ok {
+		e.waker = waker
+		s.onWake(e, func() { s.sched.Wake(&e.task) })
+	}
+	s.sched.Add(&e.task)
+	s.poke()
+}
+
+// onWake gives a detector its wake function, or takes it back with nil.
+func (s *Supervisor) onWake(e *entry, wake func()) {
+	defer func() {
+		if x := recover(); x != nil {
+			s.panicked(e, newPanic("OnWake of watch "+e.watch.Name, x))
+		}
+	}()
+	e.waker.OnWake(wake)
+}
+
+func (s *Supervisor) unwake(e *entry) {
+	if e.waker != nil {
+		s.onWake(e, nil)
+	}
+}
+
+// loop takes in what happened and carries out what is decided. No user code
+// runs on it.
+func (r *run) loop() {
+	defer close(r.loopStopped)
+	s := r.s
+	tick, gather := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	defer tick.Stop()
+	defer gather.Stop()
+	gathering := false
+	var ins []incident.Input
+	var todo []incident.Decision
+	for {
+		arbitrate := false
+		select {
+		case <-r.stopLoop:
+			return
+		case <-s.wake:
+		case <-tick.C:
+		case <-gather.C:
+			gathering, arbitrate = false, true
+		}
+		s.inMu.Lock()
+		ins, s.inbox = s.inbox, ins[:0]
+		s.inMu.Unlock()
+
+		s.mu.Lock()
+		now := s.now()
+		s.decide(s.engine.Step(now, ins...))
+		if arbitrate && s.engine.Pending() {
+			s.decide(s.engine.Arbitrate(now))
+		}
+		pending := s.engine.Pending()
+		next, timed := s.engine.Next()
+		rests := s.stop && s.engine.Idle()
+		todo, s.todo = s.todo, todo[:0]
+		s.mu.Unlock()
+
+		clear(ins)
+		for i := range todo {
+			s.execute(&todo[i])
+		}
+		clear(todo)
+		if rests && s.calls.none() {
+			r.once.Do(func() { close(r.quiet) })
+		}
+		// Whatever else happens in this instant is taken in first, so that the
+		// order of arrival does not decide who goes first. In a bubble of
+		// synctest the timer fires when everything else is idle.
+		if pending && !gathering {
+			gathering = true
+			gather.Reset(1)
+		}
+		if timed {
+			// The engine's time is cut to whole microseconds: be there after the cut.
+			next = (next + time.Microsecond - 1).Truncate(time.Microsecond)
+			tick.Reset(max(next-time.Since(s.born), 0))
+		} else {
+			tick.Stop()
+		}
+	}
+}
+
+// shutdown ends the run in order: nothing new, then what runs, then what is
+// owed, then what was said.
+func (r *run) shutdown() {
+	s := r.s
+	start := time.Now()
+	grace := s.o.grace()
+	r.looking()
+	s.mu.Lock()
+	s.stop = true
+	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InStop}))
+	entries := s.sorted()
+	s.mu.Unlock()
+	s.poke()
+
+	r.until(r.quiet, start.Add(grace))
+	s.calls.cancelRuns(remediate.ErrStopping)
+	r.until(r.quiet, start.Add(grace+stopSlack/4))
+	s.calls.cancelAll(remediate.ErrStopping)
+	r.until(r.quiet, start.Add(grace+stopSlack/2))
+
+	drain, cancel := context.WithDeadline(context.Background(), latest(start.Add(grace), time.Now().Add(stopSlack/4)))
+	if err := s.outbox.Drain(drain); err != nil {
+		s.o.logger().Warn("selfheal: some notices could not be delivered before the end", "error", err)
+	}
+	cancel()
+	<-r.scheduled // bounded by its own grace, which began when this did
+	s.calls.abandonAll()
+	close(r.stopLoop)
+	<-r.loopStopped
+	for _, e := range entries {
+		if e.started {
+			s.unwake(e)
+		}
+	}
+	s.pump.stop(start.Add(grace + stopSlack))
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+}
+
+// until waits for done, and not longer than until then.
+func (r *run) until(done <-chan struct{}, then time.Time) {
+	t := time.NewTimer(time.Until(then))
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// tilt tells the engine that its readings cannot be trusted for now.
+func (s *Supervisor) tilt(why string) {
+	s.mu.Lock()
+	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InTilt, Note: why}))
+	s.mu.Unlock()
+	s.poke()
+}
+
+// tiltAfter is how late the supervisor must be to doubt itself.
+const tiltAfter = 2 * time.Second

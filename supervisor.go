@@ -1,0 +1,295 @@
+package selfheal
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/internal/incident"
+	"github.com/selfheal-go/selfheal/internal/outbox"
+	"github.com/selfheal-go/selfheal/internal/schedule"
+)
+
+// A Supervisor detects, fixes step by step, verifies, undoes temporary measures
+// and escalates to people. All of its methods are safe for concurrent use and
+// may be called from any callback.
+type Supervisor struct {
+	o     Options
+	alive atomic.Bool // Run has begun
+
+	// mu guards the engine and what follows; it is never held while user code
+	// runs or anything blocks.
+	mu      sync.Mutex
+	engine  *incident.Engine
+	born    time.Time // the engine's zero; that of New until Run begins
+	entries map[string]*entry
+	wiring  []Problem
+	todo    []incident.Decision // for the loop to carry out
+	ended   bool
+	stop    bool
+	trial   bool
+	recycle *RecycleError
+	run     *run
+
+	inMu  sync.Mutex // guards inbox, apart from mu so that a check never waits for the engine
+	inbox []incident.Input
+	wake  chan struct{}
+
+	sched    *schedule.Scheduler
+	outbox   *outbox.Driver
+	policy   *policies
+	fallback outbox.Plan // of Options.Escalate
+	pump     *pump       // events to the log and the observer
+	calls    calls
+	counts   counts
+}
+
+// entry is a watch as the supervisor keeps it.
+type entry struct {
+	s        *Supervisor
+	watch    Watch
+	cfg      incident.Watch
+	plan     outbox.Plan
+	module   *Module
+	site     string
+	problems []Problem // why it is not watched
+	off      bool
+	started  bool
+	removing bool
+	waker    detect.Waker
+
+	task schedule.Task
+	// Written by the check, read by Status.
+	engaged  atomic.Bool // the engine wants looks that find nothing
+	sick     atomic.Bool // the last look was posted
+	lastLook atomic.Int64
+	lastSeen atomic.Int64 // when it could last tell; both since born, in ns, 0 before
+	hung     atomic.Int64 // since when the look under way is overdue; 0 when it is not
+	hungs    atomic.Uint64
+	looks    atomic.Uint64
+	panics   atomic.Uint64
+	panicked atomic.Pointer[PanicError]
+}
+
+// New returns a supervisor. It starts nothing.
+func New(o Options) *Supervisor {
+	s := &Supervisor{
+		o: o, born: time.Now(), entries: map[string]*entry{},
+		wake: make(chan struct{}, 1), policy: newPolicies(),
+	}
+	s.engine = incident.New(incident.Options{
+		Service: o.Service, IDs: newIDs(), Build: build(),
+		MaxConcurrent: o.MaxConcurrent, MaxRisk: o.MaxRisk, Gate: o.Gate != nil,
+	})
+	return s
+}
+
+// newIDs is a prefix that no other life of any process has.
+func newIDs() string {
+	var b [6]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return strconv.FormatInt(time.Now().UnixNano(), 36) + "-"
+	}
+	n := uint64(0)
+	for _, x := range b {
+		n = n<<8 | uint64(x)
+	}
+	return strconv.FormatUint(n, 36) + "-"
+}
+
+// build names the build of the program, as far as it knows itself.
+func build() string {
+	b, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	id := b.Main.Version
+	for _, s := range b.Settings {
+		if s.Key == "vcs.revision" || s.Key == "vcs.modified" {
+			id += "+" + s.Value
+		}
+	}
+	return id
+}
+
+// Watch adds watches. It never panics: mistakes are kept for Validate and Run,
+// with the place of this call. While the supervisor runs, a sound watch starts
+// at once and an unsound one is logged, shown as invalid and escalated.
+func (s *Supervisor) Watch(ws ...Watch) {
+	site := caller()
+	s.record(site, nil, ws)
+}
+
+// Install adds the watches of modules, named "module/watch". Names in After
+// mean a watch of the same module first.
+func (s *Supervisor) Install(ms ...Module) {
+	site := caller()
+	for _, m := range ms {
+		s.mu.Lock()
+		s.moduleProblems(&m, site)
+		s.mu.Unlock()
+		local := map[string]bool{}
+		for _, w := range m.Watches {
+			local[w.Name] = true
+		}
+		ws := slices.Clone(m.Watches)
+		for i := range ws {
+			w := &ws[i]
+			if w.Name != "" {
+				w.Name = m.Name + "/" + w.Name
+			}
+			w.After = slices.Clone(w.After)
+			for n, a := range w.After {
+				if local[a] {
+					w.After[n] = m.Name + "/" + a
+				}
+			}
+		}
+		s.record(site, &Module{Name: m.Name, Version: m.Version}, ws)
+	}
+}
+
+// moduleProblems notes what is wrong with the module itself.
+func (s *Supervisor) moduleProblems(m *Module, site string) {
+	if m.Name == "" {
+		s.wiring = append(s.wiring, Problem{Site: site, What: "a module has no name: set Module.Name, which its watches are named after"})
+		return
+	}
+	for _, e := range s.entries {
+		if e.module != nil && e.module.Name == m.Name && e.site != site {
+			s.wiring = append(s.wiring, Problem{Site: site, Other: e.site, What: fmt.Sprintf("two modules are named %q: install it once, or rename one", m.Name)})
+			return
+		}
+	}
+}
+
+// record keeps watches, and starts the sound ones where Run is under way.
+func (s *Supervisor) record(site string, m *Module, ws []Watch) {
+	var fresh []*entry
+	s.mu.Lock()
+	for i := range ws {
+		e := &entry{watch: ws[i], module: m, site: site}
+		e.watch.After = slices.Clone(e.watch.After)
+		e.watch.Playbook.Steps = slices.Clone(e.watch.Playbook.Steps)
+		name := e.watch.Name
+		if name == "" {
+			s.wiring = append(s.wiring, Problem{Site: site, What: fmt.Sprintf("watch %d of this call has no name: set Watch.Name", i+1)})
+			continue
+		}
+		if old := s.entries[name]; old != nil {
+			s.wiring = append(s.wiring, Problem{Watch: name, Site: site, Other: old.site, What: "two watches have this name: rename one, or remove the first before adding the second"})
+			continue
+		}
+		s.entries[name] = e
+		fresh = append(fresh, e)
+	}
+	s.mu.Unlock()
+	if s.alive.Load() {
+		s.startAll(fresh)
+	}
+}
+
+// Remove takes a watch away: it is looked at no longer, what it owes is undone,
+// those who were told are told that it is over, and then its name is free. It
+// does not wait for that, so that it can be called from anywhere.
+func (s *Supervisor) Remove(name string) error {
+	s.mu.Lock()
+	e := s.entries[name]
+	if e == nil || e.removing {
+		s.mu.Unlock()
+		return fmt.Errorf("selfheal: remove %q: there is no such watch; Status lists them", name)
+	}
+	if !e.started {
+		delete(s.entries, name)
+		s.mu.Unlock()
+		return nil
+	}
+	e.removing = true
+	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InRemove, Watch: name}))
+	s.mu.Unlock()
+	s.sched.Remove(&e.task)
+	s.unwake(e)
+	s.poke()
+	return nil
+}
+
+// caller is the file and line that called into this package.
+func caller() string {
+	var pcs [16]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	for {
+		f, more := frames.Next()
+		if f.File != "" {
+			return shortFile(f.File) + ":" + strconv.Itoa(f.Line)
+		}
+		if !more {
+			return "unknown place"
+		}
+	}
+}
+
+// shortFile keeps the last folder and the file.
+func shortFile(path string) string {
+	parts := strings.Split(path, "/")
+	return strings.Join(parts[max(0, len(parts)-2):], "/")
+}
+
+// now is the engine's time. It is cut to whole microseconds, so that what one
+// instant sets off within nanoseconds is stamped as one instant.
+func (s *Supervisor) now() incident.At {
+	if !s.alive.Load() {
+		return 0
+	}
+	return time.Since(s.born).Truncate(time.Microsecond)
+}
+
+// since is a moment in the engine's time.
+func (s *Supervisor) since(t time.Time) incident.At {
+	return max(t.Sub(s.born), 0).Truncate(time.Microsecond)
+}
+
+// post hands something to the loop. It never blocks.
+func (s *Supervisor) post(in incident.Input) {
+	s.inMu.Lock()
+	s.inbox = append(s.inbox, in)
+	s.inMu.Unlock()
+	s.poke()
+}
+
+func (s *Supervisor) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// decide keeps decisions for the loop, in order. s.mu is held.
+func (s *Supervisor) decide(ds []incident.Decision) { s.todo = append(s.todo, ds...) }
+
+// ask hands in what a person said and returns the answer.
+func (s *Supervisor) ask(in incident.Input) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ds := s.engine.Step(s.now(), in)
+	var err error
+	for _, d := range ds {
+		if d.Kind == incident.DoReply {
+			err = d.Err
+		}
+	}
+	s.decide(ds)
+	s.poke()
+	return err
+}
+
+// ErrRunTwice is returned by a second Run.
+var ErrRunTwice = errors.New("selfheal: this supervisor has run before: make a new one with New")
