@@ -35,11 +35,10 @@ func check(ctx context.Context, t *schedule.Task, started time.Time) {
 	s := e.s
 	at := s.since(started)
 	e.lastLook.Store(int64(at) + 1)
-	e.looks.Add(1)
 	findings, err := e.detect(ctx)
-	if e.hung.Load() != 0 {
+	if e.hung() != 0 {
 		// What it saw was so when it began, which is too long ago.
-		e.hung.Store(0)
+		e.blame().hung.Store(0)
 		s.sched.Wake(t)
 		return
 	}
@@ -80,8 +79,9 @@ func hung(t *schedule.Task, started time.Time) {
 	e := t.Owner.(*entry)
 	s := e.s
 	at := s.since(started)
-	e.hung.Store(int64(at) + 1)
-	e.hungs.Add(1)
+	c := e.blame()
+	c.hung.Store(int64(at) + 1)
+	c.hangs.Add(1)
 	e.sick.Store(true)
 	s.post(incident.Input{
 		Kind: incident.InLook, Watch: e.watch.Name, Started: at,
@@ -90,7 +90,8 @@ func hung(t *schedule.Task, started time.Time) {
 }
 
 func (s *Supervisor) panicked(e *entry, p *PanicError) {
-	e.panics.Add(1)
-	e.panicked.Store(p)
+	c := e.blame()
+	c.panics.Add(1)
+	c.panicked.Store(p)
 	s.counts.panics.Add(1)
 }

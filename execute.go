@@ -44,7 +44,7 @@ func (s *Supervisor) execute(d *incident.Decision) {
 	}
 	switch d.Kind {
 	case incident.DoLook:
-		if e.hung.Load() == 0 {
+		if e.hung() == 0 {
 			s.sched.Wake(&e.task)
 		}
 	case incident.DoEngage:
@@ -251,7 +251,7 @@ func (s *Supervisor) tell(n *incident.Notice) {
 	var plans []outbox.Plan
 	for _, name := range n.Watches {
 		if e := s.entries[name]; e != nil {
-			plans = append(plans, e.plan)
+			plans = append(plans, *e.plan)
 		}
 	}
 	s.mu.Unlock()

@@ -28,10 +28,10 @@ func newPolicies() *policies {
 // plan names the notifiers of a policy. A notifier that can be compared has one
 // name wherever it is used; a function has one for each policy it is used in,
 // because functions cannot be told apart: escalate.Named makes it one.
-func (p *policies) plan(x escalate.Policy) outbox.Plan {
+func (p *policies) plan(x escalate.Policy) *outbox.Plan {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	plan := outbox.Plan{Repeat: x.Repeat}
+	plan := &outbox.Plan{Repeat: x.Repeat}
 	for _, l := range x.Levels {
 		level := outbox.Level{After: l.After}
 		for _, n := range l.To {

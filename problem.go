@@ -159,7 +159,7 @@ func (e *entry) problemsWith(o *Options, all map[string][]string) []Problem {
 	w := &e.watch
 	var ps []Problem
 	bad := func(format string, args ...any) {
-		ps = append(ps, Problem{Watch: w.Name, Site: e.site, What: fmt.Sprintf(format, args...)})
+		ps = append(ps, Problem{Watch: w.Name, Site: place(e.site), What: fmt.Sprintf(format, args...)})
 	}
 	if strings.ContainsFunc(w.Name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '[' || r == ']' }) {
 		bad("its name has a control character or a bracket: use letters, digits, dashes and slashes")
@@ -282,7 +282,7 @@ func cycles(entries []*entry) []Problem {
 			case onPath:
 				loop := append(slices.Clone(path[slices.Index(path, a):]), a)
 				ps = append(ps, Problem{
-					Watch: name, Site: e.site, Other: next.site,
+					Watch: name, Site: place(e.site), Other: place(next.site),
 					What: "After makes a cycle, in which each would wait for the next: " + strings.Join(loop, " after ") + ": drop one of them",
 				})
 			}

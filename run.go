@@ -134,18 +134,14 @@ func (s *Supervisor) startAll(entries []*entry) {
 
 func (s *Supervisor) startOne(e *entry, problems []Problem) {
 	w := &e.watch
-	policy := w.Escalate
-	if policy.Empty() {
-		policy = s.o.Escalate
-	}
 	s.mu.Lock()
 	if s.entries[w.Name] != e || e.started || s.stop {
 		s.mu.Unlock()
 		return
 	}
-	e.problems = problems
 	e.off = max(w.Mode, s.o.Mode) == Off || s.o.disabledWatch(w.Name)
 	if len(problems) > 0 {
+		e.problems = &problems
 		s.mu.Unlock()
 		s.sayInvalid(e)
 		return
@@ -154,43 +150,38 @@ func (s *Supervisor) startOne(e *entry, problems []Problem) {
 		s.mu.Unlock()
 		return
 	}
-	e.s = s
 	e.started = true
-	e.cfg = w.config(&s.o, policy)
-	e.task = schedule.Task{
-		Name: w.Name, Every: e.cfg.Every, Timeout: w.timeout(), Phase: -1,
-		Run: check, Hung: hung, Owner: e,
-	}
-	if s.trial {
-		e.task.Phase = e.cfg.Every / 2
-	}
-	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InAdd, Add: &e.cfg}))
 	e.plan = s.fallback
 	if !w.Escalate.Empty() {
-		e.plan = s.policy.plan(policy)
+		e.plan = s.policy.plan(w.Escalate)
 	}
+	e.task.Name, e.task.Every, e.task.Timeout, e.task.Phase = w.Name, w.every(&s.o), w.timeout(), -1
+	e.task.Run, e.task.Hung, e.task.Owner = check, hung, e
+	if s.trial {
+		e.task.Phase = e.task.Every / 2
+	}
+	s.watching++
+	s.engine.Watching(s.watching)
 	s.mu.Unlock()
 	if waker, ok := w.Detector.(detect.Waker); ok {
-		e.waker = waker
-		s.onWake(e, func() { s.sched.Wake(&e.task) })
+		s.onWake(e, waker, func() { s.sched.Wake(&e.task) })
 	}
 	s.sched.Add(&e.task)
-	s.poke()
 }
 
 // onWake gives a detector its wake function, or takes it back with nil.
-func (s *Supervisor) onWake(e *entry, wake func()) {
+func (s *Supervisor) onWake(e *entry, waker detect.Waker, wake func()) {
 	defer func() {
 		if x := recover(); x != nil {
 			s.panicked(e, newPanic("OnWake of watch "+e.watch.Name, x))
 		}
 	}()
-	e.waker.OnWake(wake)
+	waker.OnWake(wake)
 }
 
 func (s *Supervisor) unwake(e *entry) {
-	if e.waker != nil {
-		s.onWake(e, nil)
+	if waker, ok := e.watch.Detector.(detect.Waker); ok {
+		s.onWake(e, waker, nil)
 	}
 }
 
@@ -221,6 +212,7 @@ func (r *run) loop() {
 
 		s.mu.Lock()
 		now := s.now()
+		ins = s.introduce(ins)
 		s.decide(s.engine.Step(now, ins...))
 		if arbitrate && s.engine.Pending() {
 			s.decide(s.engine.Arbitrate(now))
@@ -254,6 +246,35 @@ func (r *run) loop() {
 			tick.Stop()
 		}
 	}
+}
+
+// introduce puts a watch before the first look that has something to say of it,
+// and drops what is said of a watch that is no longer there. s.mu is held.
+func (s *Supervisor) introduce(ins []incident.Input) []incident.Input {
+	var out []incident.Input // only if a watch is to be introduced
+	for n := range ins {
+		if ins[n].Kind == incident.InLook {
+			e := s.entries[ins[n].Watch]
+			switch {
+			case e == nil || !e.started || e.removing:
+				ins[n] = incident.Input{Kind: incident.InTick}
+			case !e.known:
+				e.known = true
+				if out == nil {
+					out = append(make([]incident.Input, 0, 2*len(ins)), ins[:n]...)
+				}
+				cfg := e.watch.config(&s.o)
+				out = append(out, incident.Input{Kind: incident.InAdd, Watch: cfg.Name, Add: &cfg})
+			}
+		}
+		if out != nil {
+			out = append(out, ins[n])
+		}
+	}
+	if out != nil {
+		return out
+	}
+	return ins
 }
 
 // shutdown ends the run in order: nothing new, then what runs, then what is

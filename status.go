@@ -78,7 +78,6 @@ type WatchStatus struct {
 	Hangs  uint64 `json:"hangs,omitempty"`
 	Panics uint64 `json:"panics,omitempty"`
 	Panic  string `json:"panic,omitempty"` // the last one
-	Looks  uint64 `json:"looks"`
 	// Next is the step that it would run first.
 	Next        string           `json:"next,omitempty"`
 	BreakerOpen time.Time        `json:"breaker_open_until,omitzero"`
@@ -205,9 +204,17 @@ func (s *Supervisor) Status() Status {
 
 func (e *entry) status(now incident.At, wall func(incident.At) time.Time, o incident.Overview, known bool) WatchStatus {
 	w := WatchStatus{
-		Name: e.watch.Name, Site: e.site, Mode: max(e.watch.Mode, Mode(e.cfg.Mode)), Every: e.cfg.Every,
-		Problems: e.problems, Next: o.Next, HalfOpen: o.HalfOpen,
-		Hangs: e.hungs.Load(), Panics: e.panics.Load(), Looks: e.looks.Load(),
+		Name: e.watch.Name, Site: place(e.site), Mode: max(e.watch.Mode, e.s.o.Mode), Every: e.watch.every(&e.s.o),
+		Next: e.firstStep(), HalfOpen: o.HalfOpen,
+	}
+	if c := e.culprit.Load(); c != nil {
+		w.Hangs, w.Panics = c.hangs.Load(), c.panics.Load()
+		if at := c.hung.Load(); at > 0 {
+			w.Hung = wall(incident.At(at - 1))
+		}
+		if p := c.panicked.Load(); p != nil {
+			w.Panic = p.Error()
+		}
 	}
 	if e.module != nil {
 		w.Module = e.module.Name
@@ -219,12 +226,6 @@ func (e *entry) status(now incident.At, wall func(incident.At) time.Time, o inci
 	if seen > 0 {
 		w.Seen, w.Age = wall(incident.At(seen-1)), now-incident.At(seen-1)
 	}
-	if at := e.hung.Load(); at > 0 {
-		w.Hung = wall(incident.At(at - 1))
-	}
-	if p := e.panicked.Load(); p != nil {
-		w.Panic = p.Error()
-	}
 	if o.BreakerTo > 0 {
 		w.BreakerOpen = wall(o.BreakerTo)
 	}
@@ -235,8 +236,8 @@ func (e *entry) status(now incident.At, wall func(incident.At) time.Time, o inci
 		w.Blind = o.BlindErr.Error()
 	}
 	switch {
-	case len(e.problems) > 0:
-		w.State = "invalid"
+	case e.problems != nil:
+		w.State, w.Problems = "invalid", *e.problems
 	case e.off:
 		w.State, w.Mode = "off", Off
 	case e.removing:
@@ -251,6 +252,16 @@ func (e *entry) status(now incident.At, wall func(incident.At) time.Time, o inci
 		w.State = "healthy"
 	}
 	return w
+}
+
+// firstStep is what it would run first.
+func (e *entry) firstStep() string {
+	for _, st := range e.watch.Playbook.Steps {
+		if !e.s.o.disabled(e.watch.Name, st.Name) {
+			return st.Name
+		}
+	}
+	return ""
 }
 
 func incidentStatus(x *incident.Standing, wall func(incident.At) time.Time) IncidentStatus {

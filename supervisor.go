@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/internal/incident"
 	"github.com/selfheal-go/selfheal/internal/outbox"
 	"github.com/selfheal-go/selfheal/internal/schedule"
@@ -28,17 +27,18 @@ type Supervisor struct {
 
 	// mu guards the engine and what follows; it is never held while user code
 	// runs or anything blocks.
-	mu      sync.Mutex
-	engine  *incident.Engine
-	born    time.Time // the engine's zero; that of New until Run begins
-	entries map[string]*entry
-	wiring  []Problem
-	todo    []incident.Decision // for the loop to carry out
-	ended   bool
-	stop    bool
-	trial   bool
-	recycle *RecycleError
-	run     *run
+	mu       sync.Mutex
+	engine   *incident.Engine
+	born     time.Time // the engine's zero; that of New until Run begins
+	entries  map[string]*entry
+	watching int // entries that are looked at
+	wiring   []Problem
+	todo     []incident.Decision // for the loop to carry out
+	ended    bool
+	stop     bool
+	trial    bool
+	recycle  *RecycleError
+	run      *run
 
 	inMu  sync.Mutex // guards inbox, apart from mu so that a check never waits for the engine
 	inbox []incident.Input
@@ -47,37 +47,58 @@ type Supervisor struct {
 	sched    *schedule.Scheduler
 	outbox   *outbox.Driver
 	policy   *policies
-	fallback outbox.Plan // of Options.Escalate
-	pump     *pump       // events to the log and the observer
+	fallback *outbox.Plan // of Options.Escalate
+	pump     *pump        // events to the log and the observer
 	calls    calls
 	counts   counts
 }
 
-// entry is a watch as the supervisor keeps it.
+// entry is a watch as the supervisor keeps it. There may be a million: what a
+// look at a healthy one touches comes first, what it seldom needs is behind a
+// pointer, and the engine learns of it only when there is something to say.
 type entry struct {
+	task     schedule.Task
 	s        *Supervisor
-	watch    Watch
-	cfg      incident.Watch
-	plan     outbox.Plan
-	module   *Module
-	site     string
-	problems []Problem // why it is not watched
-	off      bool
-	started  bool
-	removing bool
-	waker    detect.Waker
-
-	task schedule.Task
-	// Written by the check, read by Status.
 	engaged  atomic.Bool // the engine wants looks that find nothing
 	sick     atomic.Bool // the last look was posted
 	lastLook atomic.Int64
-	lastSeen atomic.Int64 // when it could last tell; both since born, in ns, 0 before
-	hung     atomic.Int64 // since when the look under way is overdue; 0 when it is not
-	hungs    atomic.Uint64
-	looks    atomic.Uint64
+	lastSeen atomic.Int64 // when it could last tell; both since born in ns, plus 1; 0 before
+	culprit  atomic.Pointer[culprit]
+
+	watch    Watch
+	plan     *outbox.Plan
+	module   *Module
+	problems *[]Problem // why it is not watched
+	site     uintptr
+	off      bool
+	started  bool
+	removing bool
+	known    bool // to the engine
+}
+
+// culprit is what a detector did that it should not.
+type culprit struct {
+	hung     atomic.Int64 // since when the look under way is overdue, plus 1; 0 when it is not
+	hangs    atomic.Uint64
 	panics   atomic.Uint64
 	panicked atomic.Pointer[PanicError]
+}
+
+// blame returns the record of what the detector did.
+func (e *entry) blame() *culprit {
+	if c := e.culprit.Load(); c != nil {
+		return c
+	}
+	e.culprit.CompareAndSwap(nil, new(culprit))
+	return e.culprit.Load()
+}
+
+// hung says since when the look under way is overdue, plus 1; 0 if it is not.
+func (e *entry) hung() int64 {
+	if c := e.culprit.Load(); c != nil {
+		return c.hung.Load()
+	}
+	return 0
 }
 
 // New returns a supervisor. It starts nothing.
@@ -159,34 +180,35 @@ func (s *Supervisor) Install(ms ...Module) {
 }
 
 // moduleProblems notes what is wrong with the module itself.
-func (s *Supervisor) moduleProblems(m *Module, site string) {
+func (s *Supervisor) moduleProblems(m *Module, at uintptr) {
+	site := place(at)
 	if m.Name == "" {
 		s.wiring = append(s.wiring, Problem{Site: site, What: "a module has no name: set Module.Name, which its watches are named after"})
 		return
 	}
 	for _, e := range s.entries {
-		if e.module != nil && e.module.Name == m.Name && e.site != site {
-			s.wiring = append(s.wiring, Problem{Site: site, Other: e.site, What: fmt.Sprintf("two modules are named %q: install it once, or rename one", m.Name)})
+		if e.module != nil && e.module.Name == m.Name && e.site != at {
+			s.wiring = append(s.wiring, Problem{Site: site, Other: place(e.site), What: fmt.Sprintf("two modules are named %q: install it once, or rename one", m.Name)})
 			return
 		}
 	}
 }
 
 // record keeps watches, and starts the sound ones where Run is under way.
-func (s *Supervisor) record(site string, m *Module, ws []Watch) {
+func (s *Supervisor) record(site uintptr, m *Module, ws []Watch) {
 	var fresh []*entry
 	s.mu.Lock()
 	for i := range ws {
-		e := &entry{watch: ws[i], module: m, site: site}
+		e := &entry{s: s, watch: ws[i], module: m, site: site}
 		e.watch.After = slices.Clone(e.watch.After)
 		e.watch.Playbook.Steps = slices.Clone(e.watch.Playbook.Steps)
 		name := e.watch.Name
 		if name == "" {
-			s.wiring = append(s.wiring, Problem{Site: site, What: fmt.Sprintf("watch %d of this call has no name: set Watch.Name", i+1)})
+			s.wiring = append(s.wiring, Problem{Site: place(site), What: fmt.Sprintf("watch %d of this call has no name: set Watch.Name", i+1)})
 			continue
 		}
 		if old := s.entries[name]; old != nil {
-			s.wiring = append(s.wiring, Problem{Watch: name, Site: site, Other: old.site, What: "two watches have this name: rename one, or remove the first before adding the second"})
+			s.wiring = append(s.wiring, Problem{Watch: name, Site: place(site), Other: place(old.site), What: "two watches have this name: rename one, or remove the first before adding the second"})
 			continue
 		}
 		s.entries[name] = e
@@ -214,7 +236,13 @@ func (s *Supervisor) Remove(name string) error {
 		return nil
 	}
 	e.removing = true
-	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InRemove, Watch: name}))
+	s.watching--
+	s.engine.Watching(s.watching)
+	if e.known {
+		s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InRemove, Watch: name}))
+	} else {
+		delete(s.entries, name)
+	}
 	s.mu.Unlock()
 	s.sched.Remove(&e.task)
 	s.unwake(e)
@@ -222,19 +250,20 @@ func (s *Supervisor) Remove(name string) error {
 	return nil
 }
 
-// caller is the file and line that called into this package.
-func caller() string {
-	var pcs [16]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	for {
-		f, more := frames.Next()
-		if f.File != "" {
-			return shortFile(f.File) + ":" + strconv.Itoa(f.Line)
-		}
-		if !more {
-			return "unknown place"
-		}
+// caller is the place that called into this package.
+func caller() uintptr {
+	var pc [1]uintptr
+	runtime.Callers(3, pc[:])
+	return pc[0]
+}
+
+// place is its file and line.
+func place(pc uintptr) string {
+	f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+	if f.File == "" {
+		return "unknown place"
 	}
+	return shortFile(f.File) + ":" + strconv.Itoa(f.Line)
 }
 
 // shortFile keeps the last folder and the file.

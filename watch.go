@@ -89,7 +89,11 @@ func (m *Mode) UnmarshalText(text []byte) error {
 }
 
 // config is the watch as the engine sees it, with every default resolved.
-func (w *Watch) config(o *Options, policy escalate.Policy) incident.Watch {
+func (w *Watch) config(o *Options) incident.Watch {
+	policy := w.Escalate
+	if policy.Empty() {
+		policy = o.Escalate
+	}
 	c := incident.Watch{
 		Name: w.Name, Every: w.every(o), For: w.For, KeepFor: w.KeepFor, After: w.After,
 		Mode: incident.Mode(max(w.Mode, o.Mode)), Playbook: w.Playbook, Runbook: w.Runbook,

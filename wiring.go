@@ -30,10 +30,10 @@ func (s *Supervisor) sayInvalid(e *entry) {
 	if p := e.watch.Escalate; p.Pages() && len(p.Validate()) == 0 {
 		plan = s.policy.plan(p)
 	}
-	s.escalateProblems(e.watch.Name, e.problems, plan)
+	s.escalateProblems(e.watch.Name, *e.problems, plan)
 }
 
-func (s *Supervisor) escalateProblems(watch string, problems []Problem, plan outbox.Plan) {
+func (s *Supervisor) escalateProblems(watch string, problems []Problem, plan *outbox.Plan) {
 	lines := make([]string, len(problems))
 	for i := range problems {
 		lines[i] = problems[i].Error()
@@ -48,7 +48,7 @@ func (s *Supervisor) escalateProblems(watch string, problems []Problem, plan out
 		Reason: escalate.Invalid, Detail: strings.Join(lines, "; "),
 		Finding: detect.Finding{Severity: detect.Critical, Summary: "it is not watched: " + problems[0].What},
 	}
-	s.outbox.Input(outbox.Escalate{Plan: plan, Notification: escalate.Notification{
+	s.outbox.Input(outbox.Escalate{Plan: *plan, Notification: escalate.Notification{
 		DedupKey: in.ID, Kind: escalate.Trigger, Incident: in, At: now,
 	}})
 	s.pump.push(func(a About) Event {
