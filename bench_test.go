@@ -3,6 +3,7 @@ package selfheal_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"syscall"
@@ -102,6 +103,8 @@ func benchWatches(b *testing.B, n int) {
 	b.ReportMetric(s.Status().Late.Seconds()*1e3, "late-ms-max")
 	runtime.KeepAlive(reads)
 }
+
+var quiet = slog.New(slog.DiscardHandler)
 
 func step(run func()) remediate.Playbook {
 	return remediate.Ladder(remediate.Step{Name: "fix", Risk: remediate.Safe, Settle: time.Hour, Run: func(context.Context, remediate.Request) error { run(); return nil }})

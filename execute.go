@@ -80,7 +80,12 @@ func (s *Supervisor) gate(e *entry, d incident.Decision) {
 	}
 	s.calls.start(&call{
 		where: "Options.Gate for step " + st.Name + " of watch " + e.watch.Name, timeout: gateTimeout,
-		f: func(ctx context.Context) error { return s.o.Gate(ctx, p) },
+		f: func(ctx context.Context) error {
+			if err := s.o.Gate(ctx, p); err != nil {
+				return err
+			}
+			return ctx.Err() // a yes that comes too late is a no
+		},
 		done: func(err error, abandoned bool) {
 			s.post(incident.Input{Kind: incident.InGated, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Err: err})
 		},

@@ -66,29 +66,3 @@ func TestAStormStopsEverythingAndPagesOnce(t *testing.T) {
 		t.Log("\n" + trial.Timeline())
 	})
 }
-
-func TestEverythingHangsAndRunStillReturns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		var seen int
-		depth := selfhealtest.NewGauge(9)
-		trial := selfhealtest.Start(t,
-			selfheal.Watch{Name: "hung", Detector: detect.Func(func(context.Context) ([]detect.Finding, error) { <-release; return nil, nil })},
-			selfheal.Watch{Name: "panics", Detector: detect.Func(func(context.Context) ([]detect.Finding, error) { panic("no") })},
-			selfheal.Watch{Name: "fine", Detector: detect.Func(func(context.Context) ([]detect.Finding, error) { seen++; return nil, nil })},
-			selfheal.Watch{Name: "sick", Detector: detect.Above(depth.Read, 5), Playbook: remediate.Ladder(
-				remediate.Step{Name: "hangs", Risk: remediate.Safe, Run: func(context.Context, remediate.Request) error { <-release; return nil }},
-			)},
-		)
-		time.Sleep(2 * time.Minute)
-		require.Equal(t, 121, seen)
-		t.Log("\n" + trial.Timeline())
-		for _, w := range trial.Supervisor().Status().Watches {
-			t.Logf("%s %s %q hung=%v panics=%d", w.Name, w.State, w.Blind, w.Hung, w.Panics)
-		}
-		start := time.Now()
-		trial.Stop()
-		require.LessOrEqual(t, time.Since(start), 12*time.Second)
-		close(release)
-	})
-}
