@@ -168,6 +168,53 @@ func TestBurnRateCountersRestart(t *testing.T) {
 	})
 }
 
+func TestBurnRateRestartThatFailuresHide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &traffic{}
+		d := detect.BurnRate(detect.BurnRateOptions{SLO: 0.5, Read: tr.read, Windows: []detect.BurnWindow{
+			{Long: time.Hour, Budget: 0.001}, // factor 0.72
+		}})
+		tr.run(t, d, 2*time.Hour, 1000, 0)
+		tr.events.Bad = 300_000 // long ago
+		tr.run(t, d, 2*time.Hour, 1000, 0)
+		tr.events = detect.Events{Total: 400_000, Bad: 300_000} // restarted, and failing since
+		time.Sleep(10 * time.Second)
+		assert.Len(t, summaries(t, d), 1)
+	})
+}
+
+func TestBurnRateMoreFailuresThanEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &traffic{}
+		d := detect.BurnRate(detect.BurnRateOptions{SLO: 0.999, Read: tr.read})
+		tr.run(t, d, 2*time.Hour, 1000, 3000) // read in the wrong order, or counted twice
+		assert.InDelta(t, 1000, one(t, d).Value, 1e-6, "no more than everything fails")
+	})
+}
+
+// The older of two overlapping readings is no restart of the counters.
+func TestBurnRateReadingsThatOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		var d *detect.Burn
+		d = detect.BurnRate(detect.BurnRateOptions{SLO: 0.999, Read: func(ctx context.Context) (detect.Events, error) {
+			calls++
+			n := uint64(calls)
+			if calls == 2 {
+				time.Sleep(time.Second)
+				_, err := d.Detect(ctx)
+				assert.NoError(t, err)
+				return detect.Events{Total: 1000, Bad: 900}, nil
+			}
+			return detect.Events{Total: 1000 + n, Bad: 900}, nil
+		}})
+		for range 600 {
+			assert.Empty(t, summaries(t, d))
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 func TestBurnRateRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := detect.BurnRate(detect.BurnRateOptions{SLO: 0.99})

@@ -124,6 +124,14 @@ func TestAnyAndAllJoinWhatIsSaid(t *testing.T) {
 	assert.Len(t, a.found[0].Labels, 1)
 }
 
+func TestAnyLeavesTheInnerAnswersAlone(t *testing.T) {
+	roomy := append(make([]detect.Finding, 0, 4), detect.Finding{Key: "z"})
+	a := &script{found: roomy}
+	assert.Equal(t, "a z", outcome(t, detect.Any(detect.AnyOptions{Detectors: []detect.Detector{a, sick("a")}})))
+	assert.Equal(t, "z", roomy[0].Key)
+	assert.Empty(t, roomy[:2][1].Key)
+}
+
 func TestCombinatorsPassThrough(t *testing.T) {
 	inner := &script{wrong: errors.New("inner mistake")}
 	deaf := detect.Func(func(context.Context) ([]detect.Finding, error) { return nil, nil })

@@ -51,6 +51,16 @@ func TestExhaustionAsksForLevelAndSlope(t *testing.T) {
 	})
 }
 
+func TestExhaustionWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &gauge[float64]{}
+		d := detect.Exhaustion(detect.ExhaustionOptions{Read: g.read, Limit: 100, Level: 60, Within: 2 * time.Hour})
+		assert.Empty(t, feed(t, d, g, time.Minute, ramp(60, 0.1, 280)...), "full in two hours and a minute")
+		assert.Equal(t, []string{"88 will reach 100 in 2h"}, feed(t, d, g, time.Minute, 88))
+		assert.Equal(t, detect.Warning, one(t, d).Severity)
+	})
+}
+
 func TestExhaustionOfWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &gauge[float64]{}

@@ -71,6 +71,28 @@ func TestHeartbeatForgivesItsOwnLateness(t *testing.T) {
 	})
 }
 
+func TestHeartbeatGraceIsOfOneSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := detect.Heartbeat(5 * time.Second)
+		every(t, b, time.Second, 10, b.Beat)
+		time.Sleep(59 * time.Second)
+		b.Beat() // woke a second before the look did
+		time.Sleep(time.Second)
+		assert.Empty(t, summaries(t, b))
+		assert.Equal(t, 6, every(t, b, time.Second, 10, nil), "a second of silence was late, not a minute")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := detect.Heartbeat(5 * time.Second)
+		every(t, b, time.Second, 10, b.Beat)
+		time.Sleep(time.Minute)
+		assert.Empty(t, summaries(t, b))
+		b.Beat()
+		time.Sleep(time.Second)
+		assert.Empty(t, summaries(t, b))
+		assert.Equal(t, 5, every(t, b, time.Second, 10, nil), "a beat ends the grace of the silence before it")
+	})
+}
+
 func TestHeartbeatGraceIsNotForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := detect.Heartbeat(5 * time.Second)
@@ -83,7 +105,7 @@ func TestHeartbeatGraceIsNotForEver(t *testing.T) {
 
 func TestHeartbeatExtraLooksMakeNoTurnLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := detect.Heartbeat(2 * time.Second)
+		b := detect.Heartbeat(1500 * time.Millisecond)
 		b.Beat()
 		for range 3 {
 			time.Sleep(time.Second)
@@ -95,7 +117,7 @@ func TestHeartbeatExtraLooksMakeNoTurnLate(t *testing.T) {
 			b.Beat()
 			assert.Empty(t, summaries(t, b))
 		}
-		assert.Equal(t, 3, every(t, b, time.Second, 5, nil))
+		assert.Equal(t, 2, every(t, b, time.Second, 5, nil))
 	})
 }
 

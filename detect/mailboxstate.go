@@ -81,6 +81,9 @@ func (m *Mailbox) clear(key string) (ring bool) {
 	if l.finding != nil {
 		m.live--
 	}
+	if m.live == 0 {
+		m.next = time.Time{}
+	}
 	return m.tell()
 }
 

@@ -116,6 +116,31 @@ func TestRateValidate(t *testing.T) {
 // Two watches that share a counter must not take the older of two overlapping
 // readings for a restart.
 func TestRateReadingsThatOverlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		var d detect.Detector
+		d = detect.Rate(detect.RateOptions{
+			Limit: 10,
+			Read: func(ctx context.Context) (float64, error) {
+				calls++
+				if calls == 2 { // somebody else looks while this look hangs
+					time.Sleep(time.Second)
+					found, err := d.Detect(ctx)
+					assert.NoError(t, err)
+					assert.Empty(t, found)
+					return 1_000_000, nil
+				}
+				return 1_000_000 + float64(calls), nil
+			},
+		})
+		for range 10 {
+			assert.Empty(t, summaries(t, d))
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+func TestRateConcurrently(t *testing.T) {
 	var n atomic.Int64
 	n.Store(1 << 40)
 	d := detect.Rate(detect.RateOptions{

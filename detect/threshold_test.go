@@ -273,7 +273,7 @@ func TestThresholdConcurrently(t *testing.T) {
 func FuzzThreshold(f *testing.F) {
 	f.Add(5.0, 2.0, 9.0, 3.0, 1.0, 3.0, false)
 	f.Add(5.0, 8.0, 3.0, 6.0, 9.0, math.NaN(), true)
-	f.Add(0.0, 0.0, math.Inf(1), -0.0, 5e-324, math.MaxFloat64, false)
+	f.Add(0.0, 0.0, math.Inf(1), math.Copysign(0, -1), 5e-324, math.MaxFloat64, false)
 	f.Fuzz(func(t *testing.T, limit, clearLevel, a, b, c, e float64, lower bool) {
 		g := &gauge[float64]{}
 		d := detect.Above(g.read, limit).ClearBelow(clearLevel)

@@ -1,12 +1,11 @@
 package incident
 
 import (
-	"container/heap"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/selfheal-go/selfheal/remediate"
+	"github.com/selfheal-go/selfheal/detect"
 )
 
 // Fixed bounds; each is a rail's default in the design.
@@ -45,14 +44,17 @@ type Engine struct {
 	reserved  int  // permits kept for those that wait for their fresh look
 	asks      map[string]*inc
 	looks     uint64
+	total     int // watches there are, if the shell said so
 	scratch   []*inc
+	sorting   []detect.Finding
 
-	halt     *Halted
-	silences []*Silence
-	safeMode bool
-	stopping bool
-	tilt     tilt
-	storm    storm
+	halt       *Halted
+	silences   []*Silence
+	safeMode   bool
+	stopping   bool
+	tilt       tilt
+	longestFor At
+	storm      storm
 }
 
 // New returns an engine without watches.
@@ -99,26 +101,12 @@ func (e *Engine) Step(now At, ins ...Input) []Decision {
 		e.handle(&ins[i])
 	}
 	e.fire()
+	e.ladderOver()
 	return e.out
 }
 
 // Pending says whether Arbitrate has anything to do.
 func (e *Engine) Pending() bool { return e.dirty }
-
-// Next returns when the engine wants an InTick at the latest.
-func (e *Engine) Next() (at At, ok bool) {
-	next := never
-	if len(e.timers) > 0 {
-		next = e.timers[0].timerAt()
-	}
-	if e.tilt.until > 0 {
-		next = min(next, e.tilt.until)
-	}
-	if e.storm.on && !e.storm.sticky {
-		next = min(next, e.storm.lastNew+stormCalm)
-	}
-	return next, next != never
-}
 
 func (e *Engine) begin(now At) {
 	e.now = max(e.now, now)
@@ -204,7 +192,13 @@ func (e *Engine) attemptOf(in *Input) *inc {
 }
 
 func (e *Engine) add(cfg *Watch) {
-	w := &watch{Watch: *cfg, keys: map[string]*memory{}, seenAt: -1, blindSince: -1, at: never, timerIndex: -1}
+	if e.watches[cfg.Name] != nil {
+		return // the shell minds the names; the first one keeps its own
+	}
+	w := &watch{
+		Watch: *cfg, keys: map[string]*memory{}, blindSince: -1, askedAt: -1,
+		plan: cfg.Playbook.Fingerprint(), at: never, timerIndex: -1,
+	}
 	l := &w.Playbook.Limits
 	l.Cooldown = orDefault(l.Cooldown, 5*time.Minute)
 	l.Breaker.Within = orDefault(l.Breaker.Within, time.Hour)
@@ -220,75 +214,7 @@ func (e *Engine) add(cfg *Watch) {
 		w.aboveSafe = w.aboveSafe || s.Risk.AboveSafe() && !w.Disabled[s.Name]
 	}
 	e.watches[w.Name] = w
-}
-
-func (e *Engine) remove(w *watch) {
-	w.removing = true
-	for _, i := range slices.Clone(w.live) {
-		e.leave(i)
-	}
-	e.gone(w)
-}
-
-// gone lets go of a watch that is being removed once nothing of it is left.
-func (e *Engine) gone(w *watch) {
-	if !w.removing || len(w.live) > 0 || e.watches[w.Name] != w {
-		return
-	}
-	e.sight(w)
-	e.unarm(w)
-	delete(e.watches, w.Name)
-	e.do(Decision{Kind: DoRemoved, Watch: w.Name})
-	e.recheck()
-}
-
-// stop begins the shutdown: nothing new starts, and what is owed is undone.
-func (e *Engine) stop() {
-	e.stopping = true
-	for _, w := range e.sorted() {
-		for _, i := range slices.Clone(w.live) {
-			e.leave(i)
-		}
-	}
-}
-
-// leave ends the life of an incident whose watch goes away or whose supervisor
-// stops: what runs is let run, what is owed is undone.
-func (e *Engine) leave(i *inc) {
-	switch i.phase {
-	case pending:
-		e.drop(i)
-	case acting, verifying:
-		if i.phase == acting || i.asked {
-			return // its answer comes back here
-		}
-		fallthrough
-	default:
-		e.unask(i)
-		if n := len(i.record); n > 0 && i.record[n-1].Outcome == remediate.Running {
-			e.finish(i, remediate.Unverified, nil)
-		}
-		e.release(i)
-		if e.stopping && !i.w.removing {
-			e.startUndo(i, everything, parking)
-		} else {
-			e.startUndo(i, everything, closing)
-		}
-	}
-	e.rearm(i)
-}
-
-// Idle says that nothing runs and that no undo which could run is owed.
-func (e *Engine) Idle() bool {
-	for _, i := range e.byID {
-		if i.phase == acting || i.asked || i.undoRuns {
-			return false
-		}
-		if e.stopping && i.phase == undoing && e.halt == nil && !i.stuck {
-			return false
-		}
-	}
-	return true
+	e.longestFor = max(e.longestFor, w.For)
 }
 
 func (e *Engine) sorted() []*watch {
@@ -305,113 +231,6 @@ func orDefault(d, def time.Duration) time.Duration {
 		return def
 	}
 	return max(d, 0)
-}
-
-// A timed is something that wants to be called at a time.
-type timed interface {
-	timerAt() At
-	timerOrder() (watch, key string)
-	index() *int
-}
-
-type timers []timed
-
-func (t timers) Len() int { return len(t) }
-func (t timers) Less(a, b int) bool {
-	x, y := t[a].timerAt(), t[b].timerAt()
-	if x != y {
-		return x < y
-	}
-	w, k := t[a].timerOrder()
-	v, l := t[b].timerOrder()
-	if w != v {
-		return w < v
-	}
-	return k < l
-}
-func (t timers) Swap(a, b int) {
-	t[a], t[b] = t[b], t[a]
-	*t[a].index(), *t[b].index() = a, b
-}
-func (t *timers) Push(x any) {
-	v := x.(timed)
-	*v.index() = len(*t)
-	*t = append(*t, v)
-}
-func (t *timers) Pop() any {
-	old := *t
-	v := old[len(old)-1]
-	old[len(old)-1] = nil
-	*t = old[:len(old)-1]
-	*v.index() = -1
-	return v
-}
-
-// rearm puts i where its next moment is. It is called after everything that
-// may have changed it, and costs a comparison when nothing did.
-func (e *Engine) rearm(i *inc) {
-	at := never
-	if e.byID[i.id] == i {
-		at = i.nextMoment(e)
-	}
-	if at == i.at {
-		return
-	}
-	i.at = at
-	e.place(i, at)
-}
-
-func (e *Engine) rearmWatch(w *watch) {
-	at := never
-	if w.blindSince >= 0 && !w.blindTold && e.watches[w.Name] == w {
-		at = w.blindSince + max(blindFor, blindChecks*w.Every)
-	}
-	if at != w.at {
-		w.at = at
-		e.place(w, at)
-	}
-}
-
-func (e *Engine) unarm(w *watch) {
-	w.at = never
-	e.place(w, never)
-}
-
-func (e *Engine) place(t timed, at At) {
-	switch n := *t.index(); {
-	case n < 0 && at != never:
-		heap.Push(&e.timers, t)
-	case n >= 0 && at == never:
-		heap.Remove(&e.timers, n)
-	case n >= 0:
-		heap.Fix(&e.timers, n)
-	}
-}
-
-// fire handles every moment that has come.
-func (e *Engine) fire() {
-	if e.tilt.until > 0 && e.now >= e.tilt.until {
-		e.calm()
-	}
-	if e.storm.on && !e.storm.sticky && e.now >= e.storm.lastNew+stormCalm {
-		e.stormOver()
-	}
-	for len(e.timers) > 0 && e.timers[0].timerAt() <= e.now {
-		switch t := e.timers[0].(type) {
-		case *inc:
-			e.moment(t)
-			if t.at <= e.now && t.timerIndex >= 0 {
-				// Its moment is past and it did not ask for a later one.
-				t.at = never
-				e.place(t, never)
-			}
-		case *watch:
-			e.blindForLong(t)
-			if t.at <= e.now {
-				e.unarm(t)
-			}
-		}
-	}
 }
 
 // reply answers a person.

@@ -3,6 +3,8 @@ package incident
 import (
 	"slices"
 	"time"
+
+	"github.com/selfheal-go/selfheal/remediate"
 )
 
 // Flapping is the share of changes in the last 21 states of a key, the newer
@@ -37,7 +39,7 @@ func (e *Engine) flapping(i *inc) bool {
 		return false
 	}
 	limit := flapHigh
-	if i.rail == "flapping" {
+	if i.rail == remediate.RailFlapping {
 		limit = flapLow
 	}
 	var states [flapStates]uint8
@@ -45,7 +47,7 @@ func (e *Engine) flapping(i *inc) bool {
 	// The state that would come next is a close.
 	copy(states[:], states[1:])
 	states[flapStates-1] = 0
-	return flapShare(states[:]) >= limit
+	return flapShare(states[:]) > limit
 }
 
 // states fills to with whether the key was open, pace apart, the last one now.

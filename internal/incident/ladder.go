@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/remediate"
 )
@@ -15,7 +16,8 @@ type climb struct {
 	began  At
 	far    float64 // distance past the limit
 	growth float64 // of that distance in the minute before, a second
-	severe uint8
+	severe detect.Severity
+	look   uint64 // the last one before
 }
 
 // tryStart starts the next rung of i if nothing forbids it.
@@ -25,11 +27,15 @@ func (e *Engine) tryStart(i *inc) {
 			e.hold(i, rail, why, until)
 			return
 		}
-		if i.rail != "" && i.rail != remediate.RailGate {
+		switch i.rail {
+		case "", remediate.RailGate: // the gate is asked because of a look
+		case remediate.RailBlind: // a look ended it
+			e.unhold(i)
+		default:
 			e.unhold(i)
 			i.fresh = max(i.fresh, e.now) // what was seen while held is stale
 		}
-		if !i.sick() || i.knownAt < i.fresh {
+		if !i.sick() || i.knownAt < i.fresh && !mutant(mutStale) {
 			if e.now >= i.fresh {
 				e.askLook(i.w)
 			}
@@ -41,16 +47,13 @@ func (e *Engine) tryStart(i *inc) {
 		case s == nil:
 			e.unhold(i)
 			e.unwait(i)
-			if i.w.Mode == Shadow {
-				e.shadowed(i)
-			} else {
-				e.stopLadder(i, escalate.Exhausted, noEffect, "every rung was climbed")
-			}
+			e.noRungLeft(i)
 		case i.w.Disabled[s.Name]:
 			e.skipDisabled(i, s)
+			return
 		case e.mustAsk(i, s) && e.now >= i.approved:
 			e.ask(i, s)
-		case e.o.Gate && !i.gateYes:
+		case e.o.Gate && !i.gateYes && !mutant(mutGate):
 			i.phase = gating
 			e.do(Decision{
 				Kind: DoGate, Watch: i.w.Name, Incident: i.id, Key: i.key, Step: i.rung,
@@ -59,6 +62,20 @@ func (e *Engine) tryStart(i *inc) {
 		default:
 			e.start(i, s)
 		}
+	}
+}
+
+// noRungLeft is where the ladder is at its end, or never had a rung.
+func (e *Engine) noRungLeft(i *inc) {
+	switch {
+	case i.w.Mode == Shadow:
+		e.shadowed(i)
+	case i.folded():
+		e.stopLadder(i, escalate.TooManyKeys, nothing, fmt.Sprintf("the watch has more than %d sick keys at once: no step runs for the rest", e.o.MaxKeys))
+	case len(i.steps()) == 0:
+		e.stopLadder(i, escalate.Exhausted, nothing, "the watch has no steps")
+	default:
+		e.stopLadder(i, escalate.Exhausted, noEffect, "every rung was climbed")
 	}
 }
 
@@ -74,22 +91,24 @@ func (e *Engine) gated(i *inc, no error) {
 	e.dirty = true
 }
 
+// skipDisabled passes a rung that was vetoed by name.
 func (e *Engine) skipDisabled(i *inc, s *remediate.Step) {
 	now := e.wall(e.now)
 	i.number++
 	i.record = append(i.record, remediate.Attempt{Step: s.Name, Started: now})
 	e.finish(i, remediate.Skipped, errors.New("disabled by name"))
 	i.rung++
+	e.wait(i)
 }
 
 func (e *Engine) start(i *inc, s *remediate.Step) {
 	e.unwait(i)
 	e.unhold(i)
-	i.approved, i.gateYes = 0, false
+	i.approved, i.gateYes, i.toldOf = 0, false, i.toldOf[:0]
 	i.number++
 	i.try = 1
 	i.record = append(i.record, remediate.Attempt{Step: s.Name, Started: e.wall(e.now), Tries: 1})
-	i.climb = climb{began: e.now, far: i.distance(), growth: i.samples.growth(e.now, i.distance()), severe: uint8(i.finding.Severity)}
+	i.climb = climb{began: e.now, far: i.distance(), growth: i.samples.growth(e.now, i.distance()), severe: i.finding.Severity, look: e.looks}
 	e.beginTrial(i)
 	e.emit(Event{Kind: EvStart, Watch: i.w.Name, Key: i.key, Incident: i.id, Step: s.Name, Number: i.number, Finding: i.finding})
 	if m := e.measures[s.Measure]; s.Measure != "" && m != nil {
@@ -99,6 +118,9 @@ func (e *Engine) start(i *inc, s *remediate.Step) {
 	if s.Risk.AboveSafe() {
 		i.permit = true
 		e.running = append(e.running, i)
+		if e.storm.after {
+			e.storm.ladder = i
+		}
 		e.budget = append(e.budget, e.now)
 	}
 	if x := i.w.Playbook.Limits.Exclusive; x != "" {
@@ -120,7 +142,8 @@ func (e *Engine) run(i *inc, s *remediate.Step) {
 	if o := i.owedOf(i.number); o != nil {
 		d.Memo = o.memo
 	}
-	if i.try == 1 && (i.number == 1 || s.Risk.AboveSafe()) {
+	if i.try == 1 && (!i.gathered || s.Risk.AboveSafe()) {
+		i.gathered = true
 		d.Gather, d.Snapshot = true, e.snapshot(i)
 	}
 	e.do(d)
@@ -135,15 +158,13 @@ func (e *Engine) ran(i *inc, in *Input) {
 	s := i.step()
 	a := i.attempt()
 	a.Tries, a.Err = i.try, in.Err
-	if o := i.owedOf(i.number); o != nil && o.shared != nil {
-		o.shared.taking = false
-		e.recheck()
-	}
+	i.fresh = e.now // what was seen while it ran says nothing about the next rung
 	if in.Abandoned {
 		e.abandon(i, i.number)
 	}
 	switch in.Result {
 	case OK:
+		e.taken(i)
 		i.phase = settling
 		i.due = e.now + settle(s, i.w.Every)
 		if i.w.removing || e.stopping {
@@ -182,9 +203,10 @@ func (e *Engine) retryOr(i *inc, o remediate.Outcome) {
 }
 
 // mayRetry says whether the rung may be tried again: it has its permit and its
-// budget; what stops everything stops it too, and a key that is well needs none.
+// budget; what stops everything stops it too, and a key that is well, or of
+// which nobody can tell, gets none.
 func (e *Engine) mayRetry(i *inc) bool {
-	if i.w.removing || i.known && !i.sick() {
+	if i.w.removing || i.known && !i.sick() || !i.known && !mutant(mutBlind) {
 		return false
 	}
 	rail, _, _ := e.stopped(i, i.step())
@@ -216,6 +238,7 @@ func (e *Engine) finish(i *inc, o remediate.Outcome, err error) {
 	if o == remediate.Healed || o == remediate.NoEffect || o == remediate.InForce || o == remediate.Moved {
 		a.Err = nil
 	}
+	e.taken(i)
 	e.release(i)
 	e.emit(Event{Kind: EvStep, Watch: i.w.Name, Key: i.key, Incident: i.id, Step: a.Step, Attempt: *a, Number: i.number, Finding: i.finding})
 	e.inform(i, escalate.Update)
@@ -224,7 +247,6 @@ func (e *Engine) finish(i *inc, o remediate.Outcome, err error) {
 // next goes on after a rung that did not help.
 func (e *Engine) next(i *inc) {
 	i.rung++
-	i.fresh = e.now
 	switch {
 	case i.w.removing || e.stopping:
 		i.phase = waiting
@@ -242,7 +264,7 @@ func (e *Engine) stopLadder(i *inc, why escalate.Reason, undo pick, detail strin
 	e.unask(i)
 	i.over = true
 	i.healed = false
-	i.reason, i.detail = why, detail
+	i.ended, i.endedHow = why, detail
 	if i.acted() {
 		e.ladderFailed(i)
 	} else {
@@ -263,31 +285,13 @@ func (e *Engine) afterLadder(i *inc) {
 		e.clear(i) // it went away meanwhile: nobody needs to be called
 		return
 	}
-	e.page(i, i.reason, i.detail)
+	e.tellEnd(i)
 }
 
-// shadowed is the life of an incident that may only be written about.
-func (e *Engine) shadowed(i *inc) {
-	e.unwait(i)
-	i.over = true
-	i.phase = watching
-	e.page(i, escalate.Exhausted, "shadow: nothing is done")
-	i.due = e.now
-	e.wouldStep(i)
-}
-
-// wouldStep writes down the next rung that a watch in shadow would climb.
-func (e *Engine) wouldStep(i *inc) {
-	steps := i.w.Playbook.Steps
-	for i.shadow < len(steps) && i.w.Disabled[steps[i.shadow].Name] {
-		i.shadow++
+// tellEnd tells people, once, why the ladder ended.
+func (e *Engine) tellEnd(i *inc) {
+	if !i.called {
+		i.called = true
+		e.page(i, i.ended, i.endedHow)
 	}
-	if i.shadow >= len(steps) || i.folded() {
-		i.shadow = len(steps)
-		return
-	}
-	s := &steps[i.shadow]
-	i.shadow++
-	i.due = e.now + settle(s, i.w.Every)
-	e.emit(Event{Kind: EvWould, Watch: i.w.Name, Key: i.key, Incident: i.id, Step: s.Name, Finding: i.finding})
 }

@@ -33,13 +33,15 @@ const foldedKey = "(more)"
 type watch struct {
 	Watch
 	aboveSafe bool   // some rung is
+	plan      string // fingerprint of the playbook as it was written
 	live      []*inc // sorted by key
 	keys      map[string]*memory
 	open      int // incidents past pending
-	folded    int // keys beyond the bound, in the look under way
+	folded    int // keys beyond the bound, in the last look
+	askedAt   At  // when a look was last asked for
+	counted   int // by the storm rail, while it weighs
 	removing  bool
 	engaged   bool
-	seenAt    At // start of the last look that could tell; -1 before
 
 	blindSince At // of the first blind look since it last saw; -1 when it sees
 	blindErr   error
@@ -51,9 +53,9 @@ type watch struct {
 	timerIndex int
 }
 
-func (w *watch) timerAt() At                  { return w.at }
-func (w *watch) timerOrder() (string, string) { return w.Name, "" }
-func (w *watch) index() *int                  { return &w.timerIndex }
+func (w *watch) timerAt() At                       { return w.at }
+func (w *watch) timerOrder() (string, string, int) { return w.Name, "", 0 }
+func (w *watch) index() *int                       { return &w.timerIndex }
 
 type inc struct {
 	w     *watch
@@ -71,7 +73,10 @@ type inc struct {
 	known   bool // the last look could tell
 	knownAt At   // start of the last look that could tell
 	found   At
+	foundBy At     // start of the look that found it
+	seen    uint64 // which look that was
 	opened  At
+	tellAt  At // when people are told of it if nobody was
 
 	due   At // what the phase waits for
 	fresh At // only what was seen from here on may start a rung
@@ -85,7 +90,6 @@ type inc struct {
 	healed  bool              // the last rung did, as far as is known
 	climb   climb
 	asked   bool // Step.Verify has been asked
-	looks   int  // blind ones at verification
 
 	over   bool // one climb an incident: this one has had it
 	shadow int  // rung that a shadow would climb next
@@ -100,6 +104,7 @@ type inc struct {
 	gateYes   bool
 	approved  At // until when; 0: not
 	proposal  *Proposal
+	proposals int // how many there were: an answer is bound to one
 
 	owed     []*owed
 	undoRuns bool
@@ -115,7 +120,12 @@ type inc struct {
 	detail    string
 	reason    escalate.Reason
 	acked     At
-	longTold  bool
+	called    bool            // people were told how the ladder ended
+	ended     escalate.Reason // why it did
+	endedHow  string
+	named     bool             // in the notice of a cause or a storm
+	toldOf    []remediate.Rail // rails that people were told of since it last acted
+	gathered  bool
 	evidence  []escalate.Evidence
 	samples   samples
 	inWaiting bool
@@ -124,9 +134,9 @@ type inc struct {
 	timerIndex int
 }
 
-func (i *inc) timerAt() At                  { return i.at }
-func (i *inc) timerOrder() (string, string) { return i.w.Name, i.key }
-func (i *inc) index() *int                  { return &i.timerIndex }
+func (i *inc) timerAt() At                       { return i.at }
+func (i *inc) timerOrder() (string, string, int) { return i.w.Name, i.key, 1 }
+func (i *inc) index() *int                       { return &i.timerIndex }
 
 func (i *inc) folded() bool { return i.key == foldedKey }
 
@@ -160,22 +170,26 @@ func (w *watch) find(key string) (*inc, int, bool) {
 }
 
 // found begins the life of an incident: a finding with a key that had none.
-func (e *Engine) found(w *watch, f detect.Finding, started At) {
+func (e *Engine) found(w *watch, f *detect.Finding, severity detect.Severity, started At) {
 	_, n, _ := w.find(f.Key)
 	e.nextID++
 	i := &inc{
 		w: w, mem: w.remember(f.Key, e.now), key: f.Key,
 		id:   e.o.IDs + strconv.FormatUint(e.nextID, 36),
-		mark: e.looks, finding: f, known: true, knownAt: started,
+		mark: e.looks, seen: e.looks, finding: *f, known: true, knownAt: started,
 		present: true, below: f.Value < f.Limit,
-		found: e.now, opened: -1, due: e.now + w.For, heldSince: -1, undoFrom: -1,
+		found: e.now, foundBy: started, opened: -1, due: e.now + w.For, heldSince: -1, undoFrom: -1,
 		at: never, timerIndex: -1,
 	}
+	i.finding.Severity = severity
 	i.mem.inc = i
 	w.live = slices.Insert(w.live, n, i)
 	e.byID[i.id] = i
 	i.sample(e.now)
-	e.emit(Event{Kind: EvFound, Watch: w.Name, Key: i.key, Incident: i.id, Finding: f})
+	e.emit(Event{Kind: EvFound, Watch: w.Name, Key: i.key, Incident: i.id, Finding: i.finding})
+	if i.folded() {
+		e.emit(Event{Kind: EvDrop, Watch: w.Name, Key: i.key, Incident: i.id, Number: w.folded, Finding: i.finding})
+	}
 	e.engage(w)
 	if w.For == 0 {
 		e.open(i)
@@ -184,7 +198,7 @@ func (e *Engine) found(w *watch, f detect.Finding, started At) {
 }
 
 func (e *Engine) open(i *inc) {
-	i.opened = e.now
+	i.opened, i.tellAt = e.now, e.now+nobodyTold
 	i.w.open++
 	i.mem.flip(e.now, true)
 	e.emit(Event{Kind: EvOpen, Watch: i.w.Name, Key: i.key, Incident: i.id, Finding: i.finding})
@@ -217,6 +231,9 @@ func (e *Engine) unwait(i *inc) {
 		return
 	}
 	i.inWaiting = false
+	if e.reserved > 0 {
+		e.recheck() // it may have kept a permit for i
+	}
 	if n := slices.Index(e.waiting, i); n >= 0 {
 		e.waiting = slices.Delete(e.waiting, n, n+1)
 	}
@@ -232,6 +249,7 @@ func (e *Engine) drop(i *inc) {
 func (e *Engine) clear(i *inc) {
 	e.release(i)
 	e.unhold(i)
+	i.unwell, i.gateYes, i.approved = false, false, 0
 	i.phase = clearing
 	i.due = e.now + i.w.KeepFor
 	if i.w.KeepFor == 0 {
@@ -256,15 +274,16 @@ func (e *Engine) reopen(i *inc) {
 	e.unhold(i)
 	if i.over {
 		i.phase = watching
+		e.tellEnd(i)
 		return
 	}
 	e.emit(Event{Kind: EvOpen, Watch: i.w.Name, Key: i.key, Incident: i.id, Finding: i.finding, Again: true})
 	if i.healed {
 		i.healed = false
-		i.mem.heal(e.now, i.w.Playbook.Limits.Heals.Within)
+		i.mem.heal(e.now, i.w.Playbook.Limits.Heals)
 		e.ladderFailed(i)
 	}
-	i.fresh = e.now
+	i.fresh = i.knownAt
 	if s := i.step(); s != nil && s.Risk.AboveSafe() {
 		i.fresh = e.now + confirmAfter
 	}
@@ -275,7 +294,7 @@ func (e *Engine) reopen(i *inc) {
 func (e *Engine) close(i *inc) {
 	lim := &i.w.Playbook.Limits
 	if i.healed {
-		i.mem.heal(e.now, lim.Heals.Within)
+		i.mem.heal(e.now, lim.Heals)
 		e.ladderHealed(i)
 	} else if n := len(i.record); n > 0 && i.record[n-1].Outcome == remediate.Moved {
 		e.ladderFailed(i)
@@ -307,6 +326,11 @@ func (e *Engine) forget(i *inc) {
 	e.release(i)
 	e.unask(i)
 	e.endTrial(i)
+	for _, o := range i.owed { // a person has put it back by hand
+		if o.shared != nil {
+			e.letGo(i, o.shared)
+		}
+	}
 	i.mem.inc = nil
 	i.mem.used = e.now
 	delete(e.byID, i.id)
@@ -345,126 +369,13 @@ func (e *Engine) engage(w *watch) {
 	}
 }
 
-func (e *Engine) askLook(w *watch) { e.do(Decision{Kind: DoLook, Watch: w.Name}) }
+// askLook asks for a look that starts from now on, once an instant.
+func (e *Engine) askLook(w *watch) {
+	if w.askedAt != e.now {
+		w.askedAt = e.now
+		e.do(Decision{Kind: DoLook, Watch: w.Name})
+	}
+}
 
 // recheck lets everything that waits be looked at again in Arbitrate.
 func (e *Engine) recheck() { e.dirty = true }
-
-// nextMoment is when something is to happen to i without an input.
-func (i *inc) nextMoment(e *Engine) At {
-	at := never
-	switch i.phase {
-	case pending, asking, retrying, settling, verifying:
-		at = i.due
-	case clearing:
-		if i.rail == "" {
-			at = i.due
-		}
-	case waiting:
-		if i.rail != "" {
-			at = i.heldUntil
-			if !i.heldTold && toldLate(i.rail) {
-				at = min(at, i.heldSince+heldTooLong)
-			}
-		} else if i.fresh > e.now {
-			at = i.fresh
-		}
-	case watching:
-		if i.w.Mode == Shadow && i.shadow < len(i.w.Playbook.Steps) {
-			at = i.due
-		}
-	case undoing:
-		if !i.undoTold && i.undoFrom >= 0 {
-			at = i.undoFrom + undoTooLong
-		}
-		if i.due > e.now {
-			at = min(at, i.due)
-		}
-	}
-	if i.opened >= 0 && !i.longTold {
-		at = min(at, i.opened+nobodyTold)
-	}
-	if i.owedTell != "" || i.muted {
-		if s := e.silenced(i); s != nil {
-			at = min(at, s.Until)
-		} else {
-			at = min(at, e.now)
-		}
-	}
-	return at
-}
-
-// moment handles what has come due for i.
-func (e *Engine) moment(i *inc) {
-	defer e.rearm(i)
-	e.mute(i)
-	if i.owedTell != "" && e.silenced(i) == nil {
-		e.page(i, i.owedTell, i.detail)
-	}
-	if i.opened >= 0 && !i.longTold && e.now >= i.opened+nobodyTold {
-		i.longTold = true
-		if !i.told {
-			e.page(i, escalate.NobodyTold, "open for an hour, and nobody knew")
-		}
-	}
-	switch i.phase {
-	case pending:
-		if e.now >= i.due {
-			i.due = never // the look decides
-			e.askLook(i.w)
-		}
-	case clearing:
-		if e.now >= i.due && i.due != never {
-			i.fresh, i.due = i.due, never
-			e.askLook(i.w)
-		}
-	case settling:
-		if e.now >= i.due {
-			e.verify(i)
-		}
-	case verifying:
-		if e.now >= i.due {
-			e.unverified(i)
-		}
-	case retrying:
-		if e.now >= i.due {
-			e.retry(i)
-		}
-	case asking:
-		if e.now >= i.due {
-			e.answer(i, false, "", escalate.NoAnswer, "nobody answered in "+askFor.String()+", which is a no")
-		}
-	case waiting:
-		e.waitingMoment(i)
-	case watching:
-		if i.w.Mode == Shadow && e.now >= i.due {
-			e.wouldStep(i)
-		}
-	case undoing:
-		if i.due > 0 && e.now >= i.due {
-			i.due = 0
-			e.undoNext(i)
-		}
-		if !i.undoTold && i.undoFrom >= 0 && e.now >= i.undoFrom+undoTooLong {
-			i.undoTold = true
-			e.page(i, escalate.UndoOwed, "a temporary measure waits to be put back")
-		}
-	}
-}
-
-func (e *Engine) waitingMoment(i *inc) {
-	if i.rail == "" {
-		if e.now >= i.fresh && i.knownAt < i.fresh {
-			e.askLook(i.w)
-		}
-		return
-	}
-	if e.now >= i.heldUntil {
-		i.heldUntil = never
-		e.dirty = true
-	}
-	if !i.heldTold && toldLate(i.rail) && e.now >= i.heldSince+heldTooLong {
-		i.heldTold = true
-		e.page(i, escalate.HeldTooLong, "held by "+string(i.rail)+" for "+heldTooLong.String()+": "+i.why)
-	}
-}

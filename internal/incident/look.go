@@ -2,9 +2,12 @@ package incident
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/remediate"
 )
 
 // look takes in what a detector answered.
@@ -14,11 +17,23 @@ func (e *Engine) look(w *watch, in *Input) {
 	}
 	e.looks++
 	w.folded = 0
-	for n := range in.Findings {
-		e.see(w, in.Findings[n], in.Started)
+	var worst detect.Severity
+	fs := e.inOrder(in.Findings)
+	for n := 0; n < len(fs); n++ {
+		f := &fs[n]
+		severity := f.Severity
+		for n+1 < len(fs) && fs[n+1].Key == f.Key { // the first stands, the worst severity counts
+			n++
+			severity = max(severity, fs[n].Severity)
+		}
+		if !e.see(w, f, severity, in.Started) {
+			w.folded++
+			worst = max(worst, severity)
+		}
 	}
 	if w.folded > 0 {
-		e.see(w, detect.Finding{Key: foldedKey, Summary: fmt.Sprintf("and %d more", w.folded), Value: float64(w.folded)}, in.Started)
+		f := detect.Finding{Key: foldedKey, Summary: fmt.Sprintf("and %d more", w.folded), Value: float64(w.folded)}
+		e.see(w, &f, worst, in.Started)
 	}
 	e.scratch = append(e.scratch[:0], w.live...)
 	for _, i := range e.scratch {
@@ -35,36 +50,55 @@ func (e *Engine) look(w *watch, in *Input) {
 	if in.Err != nil {
 		e.blind(w, in.Err)
 	} else {
-		w.seenAt = in.Started
 		e.sight(w)
 	}
+	clear(e.scratch)
 }
 
-// see takes in one finding.
-func (e *Engine) see(w *watch, f detect.Finding, started At) {
+// inOrder returns findings in the order of their keys, so that a detector that
+// ranges over a map decides nothing by it.
+func (e *Engine) inOrder(fs []detect.Finding) []detect.Finding {
+	byKey := func(a, b detect.Finding) int { return strings.Compare(a.Key, b.Key) }
+	if slices.IsSortedFunc(fs, byKey) {
+		return fs
+	}
+	e.sorting = append(e.sorting[:0], fs...)
+	slices.SortStableFunc(e.sorting, byKey)
+	return e.sorting
+}
+
+// see takes in one finding and says whether there was room for its key.
+func (e *Engine) see(w *watch, f *detect.Finding, severity detect.Severity, started At) bool {
 	i, _, ok := w.find(f.Key)
 	switch {
-	case !ok && f.Key != foldedKey && e.o.MaxKeys > 0 && len(w.live) >= e.o.MaxKeys:
-		w.folded++
+	case !ok && f.Key != foldedKey && e.o.MaxKeys > 0 && w.kept() >= e.o.MaxKeys && !mutant(mutCardinality):
+		return false
 	case !ok:
-		e.found(w, f, started)
-	case i.mark == e.looks:
-		// Two findings of one key in one look: the first stands, the worse severity counts.
-		i.finding.Severity = max(i.finding.Severity, f.Severity)
+		e.found(w, f, severity, started)
 	default:
 		i.mark = e.looks
-		e.present(i, f, started)
+		e.present(i, f, severity, started)
 		e.rearm(i)
 	}
+	return true
+}
+
+// kept is how many keys have an incident of their own.
+func (w *watch) kept() int {
+	if _, _, ok := w.find(foldedKey); ok {
+		return len(w.live) - 1
+	}
+	return len(w.live)
 }
 
 // starved says that a look began while the supervisor was late: it starts and
 // keeps incidents, and nothing is concluded from it.
 func (e *Engine) starved(started At) bool { return e.tilt.until > 0 || started < e.tilt.over }
 
-func (e *Engine) present(i *inc, f detect.Finding, started At) {
-	rose := f.Severity != i.finding.Severity
-	i.finding = f
+func (e *Engine) present(i *inc, f *detect.Finding, severity detect.Severity, started At) {
+	turned := severity != i.finding.Severity
+	i.finding = *f
+	i.finding.Severity = severity
 	i.present, i.known, i.knownAt = true, true, started
 	i.sample(e.now)
 	switch i.phase {
@@ -73,16 +107,19 @@ func (e *Engine) present(i *inc, f detect.Finding, started At) {
 			e.open(i)
 		}
 	case waiting:
-		if rose || recheckedByLook(i.rail) {
+		if turned {
+			i.approved, i.gateYes = 0, false // they were given for another finding
+		}
+		if turned || recheckedByLook(i.rail) || i.rail == remediate.RailSilence && e.silenced(i) == nil {
 			e.wait(i)
 		}
 	case asking:
-		if rose { // the approval was bound to another finding
+		if turned { // the approval was bound to another finding
 			e.unask(i)
 			e.wait(i)
 		}
-	case settling, verifying:
-		if !i.asked && started >= i.judgeFrom() && !e.starved(started) {
+	case verifying:
+		if !i.asked && started >= i.fresh && !e.starved(started) {
 			e.judge(i)
 		}
 	case clearing:
@@ -118,8 +155,8 @@ func (e *Engine) absent(i *inc, started At) {
 		e.clear(i)
 	case undoing:
 		i.back = false
-	case settling, verifying:
-		if !i.asked && started >= i.judgeFrom() {
+	case verifying:
+		if !i.asked && started >= i.fresh {
 			e.judge(i)
 		}
 	case clearing:
@@ -131,11 +168,8 @@ func (e *Engine) absent(i *inc, started At) {
 
 func (e *Engine) unknown(i *inc) {
 	i.known = false
-	switch i.phase {
-	case waiting:
+	if i.phase == waiting {
 		e.dirty = true
-	case verifying:
-		i.looks++
 	}
 }
 
@@ -156,6 +190,14 @@ func (e *Engine) sight(w *watch) {
 		return
 	}
 	e.emit(Event{Kind: EvSight, Watch: w.Name, Duration: e.now - w.blindSince})
+	e.unblind(w)
+}
+
+// unblind forgets that w was blind; people who were told are told.
+func (e *Engine) unblind(w *watch) {
+	if w.blindSince < 0 {
+		return
+	}
 	if w.blindTold {
 		in := e.blindIncident(w)
 		in.State, in.Closed = escalate.Closed, e.wall(e.now)
@@ -168,7 +210,7 @@ func (e *Engine) sight(w *watch) {
 
 // blindForLong is where people are told that a detector cannot see.
 func (e *Engine) blindForLong(w *watch) {
-	if w.blindSince < 0 || w.blindTold {
+	if w.blindSince < 0 || w.blindTold || mutant(mutBlindTold) {
 		return
 	}
 	if e.causeOpen(w) != "" || e.silencedWatch(w) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/remediate"
 )
 
 // memory is what outlives an incident of a key: what its rails must remember.
@@ -17,13 +18,13 @@ type memory struct {
 	abandoned []*call // that still run
 }
 
-// remember returns the memory of a key. There are at most four times as many
-// as a watch may have keys: beyond that the one that was idle for longest is
-// forgotten, unless a limit still rests on it.
+// remember returns the memory of a key. At most maxMemories of keys without an
+// incident are kept: beyond that the one that was idle for longest is
+// forgotten, and last of all those on which a limit still rests.
 func (w *watch) remember(key string, now At) *memory {
 	m := w.keys[key]
 	if m == nil {
-		if len(w.keys) >= maxMemories {
+		if len(w.keys)-len(w.live) >= maxMemories {
 			w.forgetOldest(now)
 		}
 		m = &memory{maskTold: -1}
@@ -56,10 +57,14 @@ func (w *watch) forgetOldest(now At) {
 	}
 }
 
-// heal counts a heal for the masking rail.
-func (m *memory) heal(now, within At) {
+// heal counts a heal for the masking rail, which asks for the last N.
+func (m *memory) heal(now At, lim remediate.Heals) {
+	if lim.N < 0 {
+		return
+	}
 	m.heals = append(m.heals, now)
-	m.trimHeals(now, within)
+	m.trimHeals(now, lim.Within)
+	m.heals = slices.Delete(m.heals, 0, max(len(m.heals)-lim.N, 0))
 }
 
 func (m *memory) trimHeals(now, within At) {

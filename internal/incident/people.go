@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/remediate"
@@ -50,6 +51,11 @@ func (e *Engine) Begin(epoch time.Time, waited time.Duration) {
 	}
 }
 
+// Watching tells the engine how many watches there are, for the rail that
+// compares how many are sick with how many there are: a shell may add a watch
+// only when it first has something to say of it.
+func (e *Engine) Watching(n int) { e.total = n }
+
 // people handles what people say; each is answered with DoReply.
 func (e *Engine) people(in *Input) {
 	switch in.Kind {
@@ -61,6 +67,7 @@ func (e *Engine) people(in *Input) {
 	case InResume:
 		e.resume(in.By)
 	case InSilence:
+		e.trimSilences()
 		s := *in.Silence
 		s.At = e.now
 		e.silences = append(e.silences, &s)
@@ -134,14 +141,27 @@ func (e *Engine) ack(in *Input) {
 		return
 	}
 	i.acked = max(in.Until, 1)
-	i.told = true // somebody knows
+	i.tellAt = never // somebody knows
+	e.takeOver(i)
 	e.emit(Event{Kind: EvAck, Watch: i.w.Name, Key: i.key, Incident: i.id, By: in.By, Duration: in.Until - e.now})
 	if i.stuck {
 		i.stuck = false
-		e.undoDone(i) // it is theirs now
+		e.undoDone(i)
 	}
 	e.rearm(i)
 	e.reply(nil)
+}
+
+// takeOver leaves the undos of i that failed to the person who acknowledges.
+func (e *Engine) takeOver(i *inc) {
+	for _, o := range slices.Clone(i.owed) {
+		if o.failed {
+			if o.shared != nil {
+				e.letGo(i, o.shared)
+			}
+			e.settled(i, o, false)
+		}
+	}
 }
 
 func (e *Engine) blindWith(id string) *watch {
@@ -167,10 +187,11 @@ func (e *Engine) ask(i *inc, s *remediate.Step) {
 	e.unhold(i)
 	i.phase = asking
 	i.due = e.now + askFor
+	i.proposals++
 	p := &Proposal{
-		ID:       fmt.Sprintf("%s-%d", i.id, i.number+1),
+		ID:       fmt.Sprintf("%s-%d", i.id, i.proposals),
 		Incident: i.id, Watch: i.w.Name, Key: i.key, Step: s.Name,
-		Fingerprint: i.w.Playbook.Fingerprint() + "/" + i.finding.Severity.String() + "/" + e.o.Build,
+		Fingerprint: i.w.plan + "/" + i.finding.Severity.String() + "/" + e.o.Build,
 		Asked:       e.now, Expires: i.due, Rail: remediate.RailMode,
 	}
 	if s.Risk.Level() > e.o.MaxRisk {
@@ -244,7 +265,7 @@ func (s *Silence) matches(watch, key string, labels map[string]string) bool {
 
 // trimSilences forgets the silences that have expired.
 func (e *Engine) trimSilences() {
-	e.silences = slices.DeleteFunc(e.silences, func(s *Silence) bool { return s.Until+time.Hour < e.now })
+	e.silences = slices.DeleteFunc(e.silences, func(s *Silence) bool { return s.Until <= e.now })
 }
 
 // glob matches * with any characters and ? with one; "" matches everything.
@@ -258,11 +279,16 @@ func glob(pattern, s string) bool {
 		case p < len(pattern) && pattern[p] == '*':
 			star, mark = p, n
 			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[n]):
+		case p < len(pattern) && pattern[p] == '?':
+			_, width := utf8.DecodeRuneInString(s[n:])
+			p++
+			n += width
+		case p < len(pattern) && pattern[p] == s[n]:
 			p++
 			n++
 		case star >= 0:
-			mark++
+			_, width := utf8.DecodeRuneInString(s[mark:])
+			mark += width
 			p, n = star+1, mark
 		default:
 			return false

@@ -29,12 +29,17 @@ func (e *Engine) snapshot(i *inc) *escalate.Incident {
 func (e *Engine) symptoms(w *watch) []string {
 	var names []string
 	for _, j := range e.waiting {
-		if j.rail == remediate.RailCause && slices.Contains(j.w.After, w.Name) {
+		if j.waitsFor(w) {
 			names = append(names, name(j.w.Name, j.key))
 		}
 	}
 	slices.Sort(names)
 	return names
+}
+
+// waitsFor says whether i is held until the incidents of w are over.
+func (i *inc) waitsFor(w *watch) bool {
+	return i.rail == remediate.RailCause && slices.Contains(i.w.After, w.Name)
 }
 
 func (i *inc) state() escalate.State {
@@ -126,7 +131,7 @@ func (e *Engine) Overview(name string) (Overview, bool) {
 		if !i.over {
 			st.Next = i.stepName()
 		}
-		if at := i.nextMoment(e); at != never {
+		if at := i.phaseMoment(e); at != never {
 			st.Until = at
 		}
 		if i.proposal != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/remediate"
 )
 
 const (
@@ -25,12 +26,14 @@ const (
 
 // storm is the rail against shared causes: many sick at once.
 type storm struct {
-	recent  []*stormed // opened, first found within the last minute
+	recent  []*stormed // that opened, by when they were first found
+	weigh   bool       // one came since they were last weighed
 	on      bool
 	sticky  bool // until a person resumes
 	lastNew At
 	ended   At   // when the last one did; 0 before the first
 	after   bool // one ladder at a time, until those that it held are through
+	ladder  *inc // that one
 	id      string
 	watches []string
 	began   At
@@ -38,31 +41,53 @@ type storm struct {
 }
 
 type stormed struct {
-	found At
-	watch *watch
-	key   string
+	inc    *inc
+	mem    *memory
+	watch  *watch
+	found  At
+	counts bool // as far as was last known while it lived
 }
 
-// stormCount counts an incident that has just opened.
+// stormCount notes an incident that has just opened. Whether it counts is
+// weighed in Arbitrate, once all of this instant is known: its cause may open
+// after it.
 func (e *Engine) stormCount(i *inc) {
+	if !i.w.aboveSafe || i.w.Mode == Shadow || i.folded() {
+		return
+	}
 	st := &e.storm
-	if !i.w.aboveSafe || i.w.Mode == Shadow || i.folded() || e.silenced(i) != nil || e.causeOpen(i.w) != "" {
-		return
-	}
-	st.recent = slices.DeleteFunc(st.recent, func(s *stormed) bool { return s.found+stormWithin < e.now })
-	if i.found+stormWithin < e.now && i.w.For == 0 {
-		return
-	}
-	st.recent = append(st.recent, &stormed{found: i.found, watch: i.w, key: i.key})
-	if st.on {
-		st.lastNew = e.now
-		st.count++
-		if !slices.Contains(st.watches, i.w.Name) {
-			st.watches = append(st.watches, i.w.Name)
+	// A key that comes again counts once.
+	st.recent = slices.DeleteFunc(st.recent, func(s *stormed) bool { return s.mem == i.mem })
+	n, _ := slices.BinarySearchFunc(st.recent, i.found, func(s *stormed, at At) int {
+		if s.found <= at {
+			return -1
 		}
+		return 1
+	})
+	st.recent = slices.Insert(st.recent, n, &stormed{inc: i, mem: i.mem, watch: i.w, found: i.found, counts: true})
+	st.weigh = true
+	e.recheck()
+}
+
+// stormWeigh says whether a storm begins, or goes on, with those that opened.
+func (e *Engine) stormWeigh() {
+	st := &e.storm
+	if !st.weigh {
 		return
 	}
-	n := e.stormSize()
+	st.weigh = false
+	// Those that open now were found no longer ago than the longest For.
+	st.recent = slices.DeleteFunc(st.recent, func(s *stormed) bool { return s.found+e.longestFor+stormWithin < e.now })
+	for _, s := range st.recent {
+		if e.byID[s.inc.id] == s.inc {
+			s.counts = e.silenced(s.inc) == nil && e.causeOpen(s.watch) == ""
+		}
+	}
+	if st.on {
+		e.stormGrows()
+		return
+	}
+	n, from, to := e.stormSize()
 	total := 0
 	for _, w := range e.watches {
 		if !w.removing {
@@ -70,40 +95,61 @@ func (e *Engine) stormCount(i *inc) {
 		}
 	}
 	if n > stormMore || n >= max(stormHalfOf, (total+1)/2) {
-		e.stormBegins(n)
+		e.stormBegins(n, st.recent[from:to])
 	}
 }
 
-// stormSize weighs what opened: the keys of one watch count as one up to a
-// fifth of the keys it has had (at least 5), else each.
-func (e *Engine) stormSize() int {
-	perWatch := map[*watch]int{}
-	for _, s := range e.storm.recent {
-		perWatch[s.watch]++
-	}
-	n := 0
-	for w, keys := range perWatch {
-		if keys <= max(stormKeys, int(stormShare*float64(len(w.keys)))) {
-			n++
-		} else {
-			n += keys
+// stormSize weighs the heaviest minute of what opened, recent[from:to]: the
+// keys of one watch count as one up to a fifth of the keys it has had (at least
+// 5), else each.
+func (e *Engine) stormSize() (most, from, to int) {
+	recent, size, first := e.storm.recent, 0, 0
+	add := func(s *stormed, d int) {
+		if s.counts {
+			size -= s.watch.weight()
+			s.watch.counted += d
+			size += s.watch.weight()
 		}
 	}
-	return n
+	for n, s := range recent {
+		for ; recent[first].found+stormWithin < s.found; first++ {
+			add(recent[first], -1)
+		}
+		add(s, 1)
+		if size > most {
+			most, from, to = size, first, n+1
+		}
+	}
+	for _, s := range recent {
+		s.watch.counted = 0
+	}
+	return most, from, to
 }
 
-func (e *Engine) stormBegins(n int) {
+// weight is what the counted keys of w count for.
+func (w *watch) weight() int {
+	if w.counted <= max(stormKeys, int(stormShare*float64(len(w.keys)))) {
+		return min(w.counted, 1)
+	}
+	return w.counted
+}
+
+func (e *Engine) stormBegins(n int, members []*stormed) {
 	st := &e.storm
-	st.on = true
+	st.on, st.after, st.ladder = true, false, nil
 	st.sticky = st.ended > 0 && e.now < st.ended+stormAgain
-	st.began, st.lastNew, st.count = e.now, e.now, len(st.recent)
+	st.began, st.lastNew, st.count = e.now, e.now, 0
 	st.watches = st.watches[:0]
-	for _, s := range st.recent {
-		if !slices.Contains(st.watches, s.watch.Name) {
-			st.watches = append(st.watches, s.watch.Name)
+	for _, s := range members {
+		if s.counts {
+			st.count++
+			if !slices.Contains(st.watches, s.watch.Name) {
+				st.watches = append(st.watches, s.watch.Name)
+			}
 		}
 	}
 	slices.Sort(st.watches)
+	st.recent = nil
 	e.nextID++
 	st.id = fmt.Sprintf("%ss%d", e.o.IDs, e.nextID)
 	e.emit(Event{Kind: EvStorm, Watch: Self, Key: supervisorKey, Incident: st.id, Why: fmt.Sprintf("%d sick within %v", n, stormWithin)})
@@ -111,6 +157,27 @@ func (e *Engine) stormBegins(n int) {
 		e.tellStorm(escalate.Trigger)
 	}
 	e.recheck()
+}
+
+// stormGrows takes in what opened while a storm is on. The people of a watch
+// that had no part in it yet are told too.
+func (e *Engine) stormGrows() {
+	st := &e.storm
+	known := len(st.watches)
+	for _, s := range st.recent {
+		if !s.counts {
+			continue
+		}
+		st.lastNew = e.now
+		st.count++
+		if !slices.Contains(st.watches, s.watch.Name) {
+			st.watches = append(st.watches, s.watch.Name)
+		}
+	}
+	st.recent = nil
+	if len(st.watches) > known {
+		e.tellStorm(escalate.Update)
+	}
 }
 
 func (e *Engine) tellStorm(kind escalate.Kind) {
@@ -128,6 +195,7 @@ func (e *Engine) tellStorm(kind escalate.Kind) {
 			for _, i := range x.live {
 				if i.phase != pending && len(in.Symptoms) < 100 {
 					in.Symptoms = append(in.Symptoms, name(w, i.key))
+					i.named = true
 				}
 			}
 		}
@@ -144,7 +212,7 @@ func (e *Engine) tellStorm(kind escalate.Kind) {
 	e.do(Decision{Kind: DoTell, Watch: Self, Notice: &Notice{
 		Kind: kind, DedupKey: st.id, Watches: slices.Clone(st.watches), Incident: in,
 	}})
-	if !pages {
+	if !pages || kind == escalate.Update {
 		return
 	}
 	ev := Event{Kind: EvPage, Watch: Self, Key: supervisorKey, Incident: st.id, Reason: escalate.Storm, Finding: in.Finding}
@@ -173,47 +241,43 @@ func (e *Engine) stormDrained() {
 	if !e.storm.after {
 		return
 	}
+	e.ladderOver()
 	for _, i := range e.byID {
-		if i.stormed && (i.phase == waiting || i.phase == gating || i.phase == asking || i.permit) {
+		if i.stormed && i.climbs() {
 			return
 		}
 	}
 	for _, i := range e.byID {
 		i.stormed = false
 	}
-	e.storm.after = false
+	e.storm.after, e.storm.ladder = false, nil
 	e.recheck()
 }
 
-// tilt is the rail against ourselves: late, or with a clock that stepped.
-type tilt struct {
-	until At // 0: calm
-	over  At // what was seen before is not judged
-	why   string
-	since At
-}
-
-// tilted begins or prolongs a tilt.
-func (e *Engine) tilted(why string) {
-	if e.tilt.until == 0 {
-		e.tilt.since = e.now
-		e.emit(Event{Kind: EvTilt, Watch: Self, Key: "tilt", Why: why})
+// climbs says whether i is on its ladder, or waits for nothing but its turn.
+func (i *inc) climbs() bool {
+	switch i.phase {
+	case gating, acting, retrying, settling, verifying:
+		return true
+	case waiting:
+		return i.rail == "" || i.rail == remediate.RailConcurrency || i.rail == remediate.RailExclusive
 	}
-	e.tilt.why = why
-	e.tilt.until = e.now + calmFor
-	e.recheck()
+	return false
 }
 
-// calm ends it: everything is looked at afresh.
-func (e *Engine) calm() {
-	e.emit(Event{Kind: EvCalm, Watch: Self, Key: "tilt", Duration: e.now - e.tilt.since})
-	e.tilt.until, e.tilt.over = 0, e.now
-	for _, w := range e.sorted() {
-		if w.engaged {
-			e.askLook(w)
-		}
+// othersLadder says whether i has to wait until another ladder is over, since a
+// storm has just ended.
+func (e *Engine) othersLadder(i *inc) bool {
+	return e.storm.after && e.storm.ladder != nil && e.storm.ladder != i
+}
+
+// ladderOver lets the next one go on where the one that goes first is through,
+// or is held by something else.
+func (e *Engine) ladderOver() {
+	if i := e.storm.ladder; i != nil && (e.byID[i.id] != i || !i.climbs()) {
+		e.storm.ladder = nil
+		e.recheck()
 	}
-	e.recheck()
 }
 
 func name(watch, key string) string {

@@ -31,6 +31,23 @@ func (e *Engine) page(i *inc, why escalate.Reason, detail string) {
 	}})
 	e.emit(Event{Kind: EvPage, Watch: i.w.Name, Key: i.key, Incident: i.id, Reason: why, Why: detail, Finding: i.finding})
 	e.emitInform(i)
+	for _, j := range e.waiting {
+		j.named = j.named || j.waitsFor(i.w)
+	}
+}
+
+// tellOwed tells what a silence kept back.
+func (e *Engine) tellOwed(i *inc) {
+	switch why := i.owedTell; why {
+	case escalate.UndoFailed, escalate.UndoOwed, escalate.Abandoned:
+	default:
+		if i.phase == clearing {
+			// It went away meanwhile: nobody needs to be called unless it comes back.
+			i.owedTell, i.called, i.toldOf = "", false, i.toldOf[:0]
+			return
+		}
+	}
+	e.page(i, i.owedTell, i.detail)
 }
 
 // mute stops the levels and repeats of what was told while it is silenced.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/remediate"
 )
@@ -31,14 +30,6 @@ type owed struct {
 	failed  bool     // tried for good
 }
 
-// call is one call of user code.
-type call struct {
-	id         string
-	attempt    int
-	watch, key string
-	abandoned  bool
-}
-
 // pick says which of the owed undos are meant.
 type pick uint8
 
@@ -61,6 +52,9 @@ const (
 
 // owe notes that the rung under way owes an undo from now on.
 func (e *Engine) owe(i *inc, s *remediate.Step) {
+	if mutant(mutUndoLost) {
+		return
+	}
 	o := &owed{attempt: i.number, step: i.rung}
 	if s.Measure != "" {
 		o.shared = &measure{
@@ -112,6 +106,14 @@ func (e *Engine) disown(i *inc, attempt int) {
 	i.record[attempt-1].Owed = false
 }
 
+// taken lets others join the shared measure of the rung under way.
+func (e *Engine) taken(i *inc) {
+	if o := i.owedOf(i.number); o != nil && o.shared != nil && o.shared.taking && !o.joined {
+		o.shared.taking = false
+		e.recheck()
+	}
+}
+
 // letGo takes i off the holders of m and says whether it was the last.
 func (e *Engine) letGo(i *inc, m *measure) bool {
 	if n := slices.Index(m.holders, i); n >= 0 {
@@ -147,7 +149,7 @@ func (e *Engine) startUndo(i *inc, p pick, t then) {
 func (e *Engine) undoNext(i *inc) {
 	for {
 		if i.back && i.undoThen == closing && !i.w.removing && !e.stopping {
-			i.back, i.stuck = false, false
+			i.back, i.stuck, i.due = false, false, 0
 			i.undoFrom = -1
 			e.reopen(i)
 			return
@@ -163,10 +165,7 @@ func (e *Engine) undoNext(i *inc) {
 			continue
 		}
 		if wait, why := e.undoWaits(i, o); wait {
-			if i.undoThen == telling {
-				e.afterLadder(i) // people are not kept waiting for it
-				return
-			}
+			e.tellMeanwhile(i)
 			if !i.undoTold && e.halt != nil {
 				i.undoTold = true
 				e.page(i, escalate.UndoOwed, why)
@@ -175,6 +174,13 @@ func (e *Engine) undoNext(i *inc) {
 		}
 		e.undo(i, o)
 		return
+	}
+}
+
+// tellMeanwhile tells people why the ladder ended while an undo keeps waiting.
+func (e *Engine) tellMeanwhile(i *inc) {
+	if i.undoThen == telling && (!i.known || i.sick()) {
+		e.tellEnd(i)
 	}
 }
 
@@ -265,18 +271,24 @@ func (e *Engine) undone(i *inc, in *Input) {
 	a.UndoErr = in.Err
 	if m := o.shared; m != nil {
 		m.leaving = false
+		e.recheck()
 	}
 	if in.Abandoned {
 		e.abandon(i, o.attempt)
 	}
 	if in.Err != nil && !in.Abandoned && o.tries < s.Retry.Attempts() {
-		i.due = e.now + s.Retry.Pause(o.tries, i.random())
+		i.due = e.now + max(s.Retry.Pause(o.tries, i.random()), 1)
+		e.tellMeanwhile(i)
 		return
 	}
 	ev := Event{Kind: EvUndo, Watch: i.w.Name, Key: i.key, Incident: i.id, Step: s.Name, Number: o.attempt, Err: in.Err}
 	if in.Err == nil {
 		if o.shared != nil {
 			e.letGo(i, o.shared)
+		}
+		if mutant(mutUndoTwice) && o.tries == 1 {
+			e.undo(i, o)
+			return
 		}
 		e.settled(i, o, true)
 		ev.Attempt = *a
@@ -292,67 +304,22 @@ func (e *Engine) undone(i *inc, in *Input) {
 
 // undoDone goes on once nothing that was picked is left to put back.
 func (e *Engine) undoDone(i *inc) {
-	i.undoFrom = -1
+	i.undoFrom, i.undoTold = -1, false
 	switch i.undoThen {
 	case telling:
 		e.afterLadder(i)
 	case climbing:
+		i.fresh = e.now
 		e.next(i)
 	case parking:
 		i.phase = watching
 	default:
-		if len(i.owed) > 0 && !i.w.removing && i.acked == 0 {
+		if len(i.owed) > 0 && !i.w.removing {
 			i.stuck = true // what failed stays owed until a person has taken it
 			return
 		}
 		e.close(i)
 	}
-}
-
-// abandon notes that a call for the current attempt of i still runs although
-// its time is over. It keeps the key, and its exclusive name, until it ends.
-func (e *Engine) abandon(i *inc, attempt int) {
-	c := &call{id: i.id, attempt: attempt, watch: i.w.Name, key: i.key, abandoned: true}
-	i.mem.abandoned = append(i.mem.abandoned, c)
-	for _, x := range e.exclusive {
-		if x.id == i.id {
-			x.abandoned = true
-		}
-	}
-}
-
-// abandonedForLong tells people of a call that has ignored its context for long.
-func (e *Engine) abandonedForLong(in *Input) {
-	detail := in.Note + " ignored its context and still runs; restart the process if it holds what others need"
-	if i := e.byID[in.Incident]; i != nil {
-		e.page(i, escalate.Abandoned, detail)
-		return
-	}
-	if w := e.watches[in.Watch]; w != nil {
-		e.tellWatch(w, escalate.Trigger, escalate.Incident{
-			ID: in.Incident + "-abandoned", Watch: w.Name, Service: e.o.Service, State: escalate.Open,
-			Opened: e.wall(e.now), Reason: escalate.Abandoned, Detail: detail,
-			Finding: detect.Finding{Key: in.Key, Severity: detect.Critical, Summary: "a call still runs"},
-		})
-	}
-}
-
-// returned takes in that an abandoned call has ended after all.
-func (e *Engine) returned(in *Input) {
-	for name, x := range e.exclusive {
-		if x.id == in.Incident && x.attempt == in.Attempt && x.abandoned {
-			delete(e.exclusive, name)
-		}
-	}
-	if w := e.watches[in.Watch]; w != nil {
-		if m := w.keys[in.Key]; m != nil {
-			if n := slices.IndexFunc(m.abandoned, func(c *call) bool { return c.id == in.Incident && c.attempt == in.Attempt }); n >= 0 {
-				m.abandoned = slices.Delete(m.abandoned, n, n+1)
-			}
-		}
-	}
-	e.recheck()
-	e.resumeUndos()
 }
 
 // resumeUndos goes on with undos that something kept waiting.

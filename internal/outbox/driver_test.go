@@ -350,6 +350,48 @@ func TestWhatWentWrongForGoodIsLogged(t *testing.T) {
 	})
 }
 
+func TestAStuckNotifierIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b strings.Builder
+		let := make(chan struct{})
+		d := NewDriver(DriverOptions{
+			Deliver: func(context.Context, string, escalate.Notification) error { <-let; return nil },
+			Log:     slog.New(slog.NewTextHandler(&b, nil)),
+		})
+		d.Input(Escalate{Notification: trigger("k"), Plan: to("a")})
+		time.Sleep(20 * time.Second)
+		close(let)
+		synctest.Wait()
+		require.Contains(t, b.String(), `level=ERROR msg="selfheal: a notifier ignores its context; it is not called before it returns" target=a`)
+		require.Contains(t, b.String(), `level=INFO msg="selfheal: a notifier that was given up has returned" target=a after=9s`)
+	})
+}
+
+func TestTwoDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := NewDriver(DriverOptions{
+			Deliver: func(context.Context, string, escalate.Notification) error { return &Panic{Value: "as an error"} },
+			On:      func(Effect) {},
+		})
+		require.Nil(t, d.Snapshot())
+		d.Input(Escalate{Notification: trigger("k"), Plan: to("a")})
+		first := make(chan error)
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			first <- d.Drain(ctx)
+		}()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, d.Drain(ctx), context.DeadlineExceeded)
+		go func() { require.ErrorContains(t, <-first, "1 notifications") }()
+		require.NoError(t, d.Drain(t.Context()), "waits for the first")
+		require.Equal(t, time.Minute.String(), time.Since(d.born).String())
+		require.ErrorContains(t, &Panic{Value: "x"}, "panic in a notifier: x")
+	})
+}
+
 func BenchmarkDriverIncident(b *testing.B) {
 	done := make(chan struct{}, 1)
 	d := NewDriver(DriverOptions{

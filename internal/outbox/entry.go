@@ -172,7 +172,7 @@ func (m *Machine) resolve(in Resolve) {
 	}
 	e.last = escalate.Notification{DedupKey: in.DedupKey, Incident: in.Incident, At: in.At}
 	e.lastAt = m.now
-	e.closed, e.held = true, nil
+	e.closed = true
 	var people, informed []string
 	for _, l := range e.lanes {
 		switch {

@@ -115,7 +115,7 @@ func (m *Machine) again(e *entry, by string) {
 
 // fallBack is the level to tell, from 1, because somebody could not be reached.
 func (m *Machine) fallBack(e *entry) int {
-	if !e.started || e.paused() || e.closed || m.stopped {
+	if !e.started || e.paused() || m.stopped {
 		return 0
 	}
 	for i, l := range e.levels {

@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"sort"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -183,4 +183,107 @@ func runTickers(ctx context.Context, ws []*watched) func() {
 	}
 }
 
-var _ = sort.Ints
+// BenchmarkHealthyCheck is one check of many that are due at once, with all that
+// surrounds it: the way from the queue to the worker, the start published for the
+// watchdog, the context, the next moment. Beside it the plain call.
+func BenchmarkHealthyCheck(b *testing.B) {
+	b.Run("plain", func(b *testing.B) {
+		w := &watched{slot: new(lateness)}
+		w.slot.start.Store(1)
+		w.Owner = w
+		run, ctx, started := readValue, context.Background(), time.Now()
+		for b.Loop() {
+			run(ctx, &w.Task, started)
+		}
+	})
+	b.Run("scheduler", func(b *testing.B) {
+		s, stop := started(b)
+		defer stop()
+		late := new(lateness)
+		late.start.Store(1)
+		// One worker's turn, by hand: no timer and no second core blur the figure.
+		w := s.worker()
+		tasks := make([]*watched, blockLen)
+		s.mu.Lock()
+		for i := range tasks {
+			tasks[i] = &watched{slot: late}
+			tasks[i].Task = Task{Every: time.Hour, Phase: 30 * time.Minute, Timeout: time.Second, Owner: tasks[i], Run: readValue}
+			tasks[i].state.Store(added)
+			tasks[i].plan(s.since(), 1)
+		}
+		s.mu.Unlock()
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := 0; i < b.N; i += blockLen {
+			s.mu.Lock()
+			for _, t := range tasks {
+				s.enqueue(&t.Task, 0)
+			}
+			s.dispatch(s.since(), w)
+			s.mu.Unlock()
+			w.pass()
+			s.mu.Lock()
+			s.release(w, s.since())
+			for _, t := range tasks {
+				s.wheel.remove(&t.Task)
+			}
+			s.mu.Unlock()
+		}
+	})
+}
+
+// BenchmarkWakeToRun is the way from Wake to the first line of Run, alone and
+// with 10,000 others at 1 s.
+func BenchmarkWakeToRun(b *testing.B) {
+	for _, others := range []int{0, 10_000} {
+		b.Run(fmt.Sprint("others=", others), func(b *testing.B) {
+			s, stop := started(b)
+			defer stop()
+			for i := range others {
+				s.Add(&Task{Name: strconv.Itoa(i), Every: time.Second, Phase: -1, Run: func(context.Context, *Task, time.Time) {}})
+			}
+			begun := make(chan time.Time, 1)
+			task := &Task{Every: time.Hour, Phase: time.Minute, Run: func(context.Context, *Task, time.Time) { begun <- time.Now() }}
+			s.Add(task)
+			<-begun
+			time.Sleep(1500 * time.Millisecond) // the first looks of the others
+			took := make([]time.Duration, 0, b.N)
+			b.ResetTimer()
+			for range b.N {
+				from := time.Now()
+				s.Wake(task)
+				took = append(took, (<-begun).Sub(from))
+				for s.Running(task) {
+					runtime.Gosched()
+				}
+			}
+			b.StopTimer()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2])/1e3, "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100])/1e3, "p99-µs")
+		})
+	}
+}
+
+func BenchmarkAddRemove(b *testing.B) {
+	for _, n := range []int{1_000, 1_000_000} {
+		b.Run(fmt.Sprint("others=", n), func(b *testing.B) {
+			s, stop := started(b)
+			defer stop()
+			idle := func(context.Context, *Task, time.Time) {}
+			for i := range n {
+				s.Add(&Task{Name: strconv.Itoa(i), Every: 20 * time.Hour, Phase: -1, Run: idle})
+			}
+			names := make([]string, 1024)
+			for i := range names {
+				names[i] = fmt.Sprint("watch-", i)
+			}
+			b.ResetTimer()
+			for i := range b.N {
+				t := &Task{Name: names[i%len(names)], Every: 20 * time.Hour, Phase: -1, Run: idle}
+				s.Add(t)
+				s.Remove(t)
+			}
+		})
+	}
+}

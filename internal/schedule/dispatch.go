@@ -83,7 +83,6 @@ func (s *Scheduler) dispatch(now int64, self *worker) (got bool) {
 		}
 	}
 	// Quick ones first, but where one goroutine must do, slow ones must not starve.
-	s.turn++
 	slowFirst := s.turn%4 == 0
 	if slowFirst {
 		got = s.handSlow(now, self, got)
@@ -109,7 +108,8 @@ func (s *Scheduler) handQuick(now int64, self *worker, got bool) bool {
 	return got
 }
 
-// handSlow leaves one of the goroutines to quick checks.
+// handSlow leaves one of the goroutines to quick checks: they must not wait for
+// as many slow ones as there are goroutines.
 func (s *Scheduler) handSlow(now int64, self *worker, got bool) bool {
 	q := &s.wheel
 	for q.slow.n > 0 && s.room() {
@@ -118,7 +118,9 @@ func (s *Scheduler) handSlow(now int64, self *worker, got bool) bool {
 	return got
 }
 
-func (s *Scheduler) room() bool { return len(s.live) < max(s.o.MaxChecks-1, 1) }
+func (s *Scheduler) room() bool {
+	return len(s.live) < s.o.MaxChecks && len(s.live)-s.attached < max(s.o.MaxChecks-1, 1)
+}
 
 // wanted tells whether quick checks need one more worker.
 func (s *Scheduler) wanted(now int64) bool {
@@ -145,6 +147,7 @@ func (s *Scheduler) hand(b *block, alone bool, now int64, self *worker, got bool
 	if got || w == nil {
 		w = s.worker()
 	}
+	s.turn++
 	b.home = held
 	w.block, w.from, w.to, w.alone = b, 0, b.n, alone
 	w.i, w.n, w.warm, w.base = 0, b.n, alone, s.base

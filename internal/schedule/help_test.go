@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -94,4 +95,22 @@ func every(from, step, to time.Duration) (at []time.Duration) {
 		at = append(at, from)
 	}
 	return at
+}
+
+// started is a scheduler that runs, without tasks.
+func started(b testing.TB) (s *Scheduler, stop func()) {
+	s = New(Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	for up := false; !up; {
+		s.mu.Lock()
+		up = s.life == running
+		s.mu.Unlock()
+		runtime.Gosched()
+	}
+	return s, func() {
+		cancel()
+		<-done
+	}
 }

@@ -43,6 +43,7 @@ type block struct {
 	home int32 // a slot, or one of the places above
 	n    uint8
 	lane uint8
+	shut bool // nothing may be added: else what came first could wait for ever
 	e    [blockLen]entry
 }
 
@@ -74,10 +75,13 @@ func (p *blocks) get(home int32, lane uint8) *block {
 func (p *blocks) put(b *block) {
 	p.inUse--
 	if p.frees > 64+p.inUse/2 {
-		return // many tasks were removed: their memory goes back
+		// Many tasks were removed: their memory goes back, this and one more.
+		p.free = p.free.next
+		p.frees--
+		return
 	}
 	clear(b.e[:])
-	b.n = 0
+	b.n, b.shut = 0, false
 	b.next, p.free = p.free, b
 	p.frees++
 }
@@ -98,7 +102,7 @@ type queue struct {
 }
 
 func (q *queue) add(p *blocks, at int64, t *Task) {
-	if q.tail == nil || q.tail.n == blockLen {
+	if q.tail == nil || q.tail.n == blockLen || q.tail.shut {
 		q.link(p.get(q.home, quickLane))
 	}
 	q.tail.push(at, t)
@@ -144,6 +148,7 @@ func (q *queue) popOne(p *blocks) *block {
 	if b.n == 1 {
 		return q.pop(p)
 	}
+	b.shut = true
 	b.n--
 	e := b.e[b.n]
 	b.e[b.n] = entry{}

@@ -75,7 +75,7 @@ func TestProgramGetsDataAndNothingElse(t *testing.T) {
 		"SELFHEAL_INCIDENT=orders-7", "SELFHEAL_STEP=shed", "SELFHEAL_PHASE=undo", "SELFHEAL_ATTEMPT=2", "SELFHEAL_TRY=3",
 		"SELFHEAL_IDEMPOTENCY_KEY=orders-7/shed/2/undo", "SELFHEAL_FENCE=9", "SELFHEAL_KEY=q1", "SELFHEAL_SEVERITY=critical",
 		"SELFHEAL_SUMMARY=9000 is above 5000", "SELFHEAL_VALUE=9000", "SELFHEAL_LIMIT=5000", "SELFHEAL_UNIT=jobs",
-		"LISTED=yes", "FIXED=value", helperVar + "=tell", "GORACE=atexit_sleep_ms=0",
+		"LISTED=yes", "FIXED=value", helperVar + "=tell", "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + o.Set["GOCOVERDIR"],
 	}, s.Env)
 	want, err := json.Marshal(req)
 	require.NoError(t, err)
@@ -88,10 +88,10 @@ func TestHostileFinding(t *testing.T) {
 		Incident: evil, Step: evil, Finding: detect.Finding{Key: evil, Summary: evil, Unit: evil, Value: math.NaN(), Limit: math.Inf(-1), Labels: map[string]string{evil: evil}},
 	})
 	require.Equal(t, []string{"fixed"}, s.Args)
-	require.Len(t, s.Env, 16)
+	require.Len(t, s.Env, 17)
 	for _, v := range s.Env {
 		name, value, _ := strings.Cut(v, "=")
-		require.Regexp(t, "^(SELFHEAL_[A-Z_]+|GORACE|"+helperVar+")$", name)
+		require.Regexp(t, "^(SELFHEAL_[A-Z_]+|GORACE|GOCOVERDIR|"+helperVar+")$", name)
 		require.LessOrEqual(t, len(value), maxValue)
 	}
 	require.Contains(t, s.Env, "SELFHEAL_VALUE=NaN")

@@ -134,7 +134,9 @@ func program(t *testing.T, name string, args ...string) Options {
 	require.NoError(t, err)
 	return Options{Path: self, Args: args, Set: map[string]string{
 		helperVar: name,
-		"GORACE":  "atexit_sleep_ms=0", // or each program takes a second to end under the race detector
+		// Under the race detector a program would take a second to end, and
+		// under coverage it would complain.
+		"GORACE": "atexit_sleep_ms=0", "GOCOVERDIR": t.TempDir(),
 	}}
 }
 

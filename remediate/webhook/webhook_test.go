@@ -222,7 +222,7 @@ func TestNoSecretInAnyError(t *testing.T) {
 	o := Options{URL: "https://u:hidden@host/hidden?hidden", Secret: "hidden", Header: http.Header{"Authorization": {"hidden"}}}
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "o", o)
-	for _, s := range []string{fmt.Sprint(o), fmt.Sprintf("%+v", o), fmt.Sprintf("%#v", o), fmt.Sprintf("%s", &o), log.String()} {
+	for _, s := range []string{fmt.Sprint(o), fmt.Sprintf("%+v", o), fmt.Sprintf("%#v", o), fmt.Sprintf("%+v", &o), log.String()} {
 		require.Contains(t, s, "POST https://host")
 		require.NotContains(t, s, "hidden")
 	}

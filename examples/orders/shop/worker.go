@@ -1,0 +1,80 @@
+package shop
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/selfheal-go/selfheal/detect"
+)
+
+// A worker serves one order after the other.
+type worker struct {
+	name   string
+	pool   *Pool
+	serve  Serve
+	home   chan struct{} // closed: finish what you have and go
+	beat   *detect.Beat
+	served atomic.Int64
+
+	mu    sync.Mutex
+	order Order
+	busy  bool
+	left  bool // replaced: whatever it still does is nobody's business
+}
+
+func (w *worker) work() {
+	defer func() {
+		if !w.replaced() {
+			w.pool.running.Done()
+		}
+	}()
+	idle := time.NewTicker(w.pool.stuck / 4)
+	defer idle.Stop()
+	for {
+		// One round, one beat. It comes before the order, not after: a slow order
+		// is one long round, and the budget says how long is too long.
+		w.beat.Beat()
+		select {
+		case <-w.home:
+			return
+		default:
+		}
+		select {
+		case <-w.home:
+			return
+		case <-idle.C: // nothing to do is no reason to look dead
+		case o := <-w.pool.orders:
+			w.take(o)
+			err := w.serve(context.Background(), o)
+			if o, mine := w.letGo(false); mine {
+				w.served.Add(1)
+				w.pool.finished(o, err)
+			}
+		}
+	}
+}
+
+func (w *worker) take(o Order) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.order, w.busy = o, true
+}
+
+// letGo takes the order out of the worker's hands, for whoever comes first: the
+// worker when it is done, or its successor. So each order is finished once.
+func (w *worker) letGo(leave bool) (o Order, mine bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, mine = w.order, w.busy
+	w.order, w.busy = Order{}, false
+	w.left = w.left || leave
+	return o, mine
+}
+
+func (w *worker) replaced() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.left
+}
