@@ -52,6 +52,9 @@ func check(ctx context.Context, t *schedule.Task, started time.Time) {
 	s.post(incident.Input{Kind: incident.InLook, Watch: e.watch.Name, Started: at, Findings: slices.Clone(findings), Err: err})
 }
 
+// warm touches what a check is about to need.
+func warm(t *schedule.Task) { t.Owner.(*entry).lastLook.Load() }
+
 // detect calls the user's detector; its panic is blindness.
 func (e *entry) detect(ctx context.Context) (findings []detect.Finding, err error) {
 	returned := false

@@ -65,13 +65,12 @@ func (s *Supervisor) Validate() error {
 	s.mu.Lock()
 	wiring := slices.Clone(s.wiring)
 	entries := s.sorted()
-	all := s.names()
 	s.mu.Unlock()
 
-	problems := s.o.problems(all)
+	problems := s.o.problems(entries)
 	problems = append(problems, wiring...)
 	for _, e := range entries {
-		problems = append(problems, e.problemsWith(&s.o, all)...)
+		problems = append(problems, e.problemsWith(&s.o, s.exists)...)
 	}
 	problems = append(problems, cycles(entries)...)
 	if len(problems) == 0 {
@@ -91,21 +90,15 @@ func (s *Supervisor) sorted() []*entry {
 	return es
 }
 
-// names returns the registered watches with the names of their steps. s.mu is held.
-func (s *Supervisor) names() map[string][]string {
-	all := make(map[string][]string, len(s.entries))
-	for name, e := range s.entries {
-		steps := []string{}
-		for _, st := range e.watch.Playbook.Steps {
-			steps = append(steps, st.Name)
-		}
-		all[name] = steps
-	}
-	return all
+// exists says whether a watch of that name is registered.
+func (s *Supervisor) exists(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entries[name] != nil
 }
 
 // problems is what is wrong with the options themselves.
-func (o *Options) problems(all map[string][]string) []Problem {
+func (o *Options) problems(entries []*entry) []Problem {
 	var ps []Problem
 	bad := func(format string, args ...any) { ps = append(ps, Problem{What: fmt.Sprintf(format, args...)}) }
 	if o.Every < 0 {
@@ -133,29 +126,24 @@ func (o *Options) problems(all map[string][]string) []Problem {
 		bad("Options.Escalate informs and pages nobody: add a level with somebody to tell")
 	}
 	for _, d := range o.Disable {
-		if !nameExists(d, all) {
+		if !nameExists(d, entries) {
 			bad("Options.Disable names %q, and there is no such watch or step: correct the name, or drop it", d)
 		}
 	}
 	return ps
 }
 
-func nameExists(d string, all map[string][]string) bool {
-	for w, steps := range all {
-		if d == w {
-			return true
-		}
-		for _, s := range steps {
-			if d == s || d == w+"/"+s {
-				return true
-			}
-		}
-	}
-	return false
+func nameExists(d string, entries []*entry) bool {
+	return slices.ContainsFunc(entries, func(e *entry) bool {
+		w := &e.watch
+		return d == w.Name || slices.ContainsFunc(w.Playbook.Steps, func(s remediate.Step) bool {
+			return d == s.Name || d == w.Name+"/"+s.Name
+		})
+	})
 }
 
 // problemsWith is what is wrong with one watch, cycles of After apart.
-func (e *entry) problemsWith(o *Options, all map[string][]string) []Problem {
+func (e *entry) problemsWith(o *Options, exists func(string) bool) []Problem {
 	w := &e.watch
 	var ps []Problem
 	bad := func(format string, args ...any) {
@@ -200,7 +188,7 @@ func (e *entry) problemsWith(o *Options, all map[string][]string) []Problem {
 		}
 	}
 	for _, a := range w.After {
-		if _, ok := all[a]; !ok {
+		if !exists(a) {
 			bad("After names %q, and there is no such watch: correct the name, or add it", a)
 		}
 	}
@@ -254,6 +242,9 @@ func validate(v detect.Validator) (err error) {
 
 // cycles finds watches that wait for each other.
 func cycles(entries []*entry) []Problem {
+	if !slices.ContainsFunc(entries, func(e *entry) bool { return len(e.watch.After) > 0 }) {
+		return nil
+	}
 	const (
 		unseen = iota
 		onPath

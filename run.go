@@ -79,7 +79,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	s.calls.begin(base)
 	s.pump = newPump(s)
 	s.sched = schedule.New(schedule.Options{
-		MaxChecks: max(s.o.MaxChecks, 0), Grace: s.o.grace(),
+		MaxChecks: max(s.o.MaxChecks, 0), Grace: s.o.grace(), Warm: warm,
 		Late: func(by time.Duration) {
 			if by >= tiltAfter {
 				s.tilt(fmt.Sprintf("the supervisor was %v late", by.Round(time.Millisecond)))
@@ -118,11 +118,10 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 // with the others.
 func (s *Supervisor) startAll(entries []*entry) {
 	s.mu.Lock()
-	all := s.names()
 	inCycle := cycles(s.sorted())
 	s.mu.Unlock()
 	for _, e := range entries {
-		problems := e.problemsWith(&s.o, all) // asks the user's detectors: no lock
+		problems := e.problemsWith(&s.o, s.exists) // asks the user's detectors: no lock
 		for _, p := range inCycle {
 			if p.Watch == e.watch.Name {
 				problems = append(problems, p)

@@ -29,7 +29,7 @@ const holds = 15 * time.Minute
 // # Levels and time
 //
 // A report holds until it is cleared, replaced by the next report of its key, or
-// [Finding.For] has passed without either: 15 minutes unless set. Then nobody
+// its [Finding] For has passed without either: 15 minutes unless set. Then nobody
 // vouches for it any more. The key is unknown, not healed: Detect returns an
 // error that names it until it is cleared or reported again. So a reporter that
 // died neither keeps an incident open for ever nor heals it by dying.
@@ -119,6 +119,9 @@ func (m *Mailbox) ring() {
 // Detect returns what is held, sorted by key, and an error that names the
 // unknown keys and counts what was dropped.
 func (m *Mailbox) Detect(context.Context) ([]Finding, error) {
+	if err := m.Validate(); err != nil {
+		return nil, err
+	}
 	last, s := m.look()
 	if s == nil {
 		return last.found, last.err

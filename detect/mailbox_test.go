@@ -70,6 +70,17 @@ func TestMailboxReportExpiresIntoUnknown(t *testing.T) {
 	})
 }
 
+func TestMailboxClearingOneKeyKeepsTheClockOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := detect.NewMailbox()
+		m.Report(report("a", "down"))
+		m.Report(report("b", "down"))
+		m.Clear("b")
+		time.Sleep(15 * time.Minute)
+		assert.ErrorContains(t, blind(t, m), `"a"`)
+	})
+}
+
 func TestMailboxRestatingProlongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := detect.NewMailbox()
@@ -214,7 +225,7 @@ func TestMailboxUnlimited(t *testing.T) {
 }
 
 func TestMailboxValidate(t *testing.T) {
-	assert.ErrorContains(t, detect.NewMailboxWith(detect.MailboxOptions{MaxKeys: -2}).Validate(), "MaxKeys")
+	assert.Contains(t, invalid(t, detect.NewMailboxWith(detect.MailboxOptions{MaxKeys: -2})), "MaxKeys")
 }
 
 func TestMailboxConcurrently(t *testing.T) {

@@ -87,7 +87,7 @@ func checkPause(t *testing.T, b Backoff, try int, random float64) {
 
 func TestPauseProperties(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 20_000 {
+	for range 5_000 {
 		checkPause(t, Backoff{
 			Tries: r.Int(), Initial: time.Duration(r.Uint64() >> r.UintN(64)), Max: time.Duration(r.Uint64() >> r.UintN(64)),
 			Multiplier: math.Exp(r.NormFloat64() * 3), Jitter: r.Float64() * float64(r.IntN(2)),

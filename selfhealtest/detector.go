@@ -166,11 +166,10 @@ func detectorLevelRules() []rule[DetectorFixture] {
 					r.skip("it is no detect.Validator")
 					return
 				}
-				r.call("Validate", answerWithin, func(context.Context) {
-					if err := v.Validate(); err != nil {
-						r.breach("Validate returned %s", quote(err.Error()))
-					}
-				})
+				var err error
+				if r.call("Validate", answerWithin, func(context.Context) { err = v.Validate() }) && err != nil {
+					r.breach("Validate returned %s", quote(err.Error()))
+				}
 			},
 		},
 		{

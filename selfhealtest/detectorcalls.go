@@ -12,12 +12,12 @@ import (
 
 // detectorBlindRules are about a detector that cannot tell.
 func detectorBlindRules() []rule[DetectorFixture] {
-	broken := func(r *report, f DetectorFixture, first bool) (seen, bool) {
+	blinded := func(r *report, f DetectorFixture, well bool) (seen, bool) {
 		if f.Break == nil {
 			r.skip("the fixture has no Break")
 			return seen{}, false
 		}
-		if !first {
+		if !well {
 			if _, ok := r.sick(f); !ok {
 				return seen{}, false
 			}
@@ -31,7 +31,7 @@ func detectorBlindRules() []rule[DetectorFixture] {
 			must: "a detector that cannot tell returns an error: that is blind, neither healthy nor sick",
 			fix:  "return the error of the read; do not swallow it, and do not panic",
 			check: func(r *report, f DetectorFixture) {
-				if s, ok := broken(r, f, true); ok && s.err == nil {
+				if s, ok := blinded(r, f, true); ok && s.err == nil {
 					r.breach("%v after Break it returned %v, and no error", f.Within, s)
 				}
 			},
@@ -41,7 +41,7 @@ func detectorBlindRules() []rule[DetectorFixture] {
 			must: "not being able to tell is no finding: nothing is opened, and nothing acted on, because a read failed",
 			fix:  "return the error alone; findings beside it are believed",
 			check: func(r *report, f DetectorFixture) {
-				if s, ok := broken(r, f, true); ok && len(s.findings) > 0 {
+				if s, ok := blinded(r, f, true); ok && len(s.findings) > 0 {
 					r.breach("it was well before Break, and returned %v", s)
 				}
 			},
@@ -51,7 +51,7 @@ func detectorBlindRules() []rule[DetectorFixture] {
 			must: "not being able to tell heals nothing: nil, nil would close the incident",
 			fix:  "return the error of the read, whatever was found before",
 			check: func(r *report, f DetectorFixture) {
-				if s, ok := broken(r, f, false); ok && s.well() {
+				if s, ok := blinded(r, f, false); ok && s.well() {
 					r.breach("it was sick before Break, and returned %v", s)
 				}
 			},

@@ -38,3 +38,6 @@ func diff(want, got []string) string {
 	}
 	return b.String()
 }
+
+// marks is how many lines of a diff differ.
+func marks(d string) int { return strings.Count(d, "\t-") + strings.Count(d, "\t+") }

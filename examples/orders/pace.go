@@ -40,45 +40,44 @@ func hurry(w selfheal.Watch) selfheal.Watch {
 	return w
 }
 
-// shortened says what hurry and small have changed, a line for each watch and one
-// for all sizes. Watches that are alike are named once.
+// shortened is a table of what hurry and small have changed. Watches that are alike
+// are named once.
 func shortened(ws []selfheal.Watch, c shop.Config) []string {
-	lines := []string{fmt.Sprintf("%-15s 1s → %s for every watch", "look every", short(lookEvery))}
+	row := func(name, wait, keep, settle string) string {
+		return fmt.Sprintf("%-16s %-13s %-12s %s", name, wait, keep, settle)
+	}
+	lines := []string{row("watch", "For", "KeepFor", "Settle")}
 	var last string
 	for _, w := range ws {
 		name := w.Name
-		if group, _, _ := strings.Cut(w.Name, "/"); group == "partners" {
+		if group, _, _ := strings.Cut(name, "/"); group == "partners" {
 			name = group + "/*"
 		}
 		if name == last {
 			continue
 		}
 		last = name
-		var parts []string
-		if w.For > 0 {
-			parts = append(parts, fmt.Sprintf("For %s", slowFast(w.For)))
-		}
-		parts = append(parts, fmt.Sprintf("KeepFor %s", slowFast(w.KeepFor)))
+		var settle []string
 		for _, s := range w.Playbook.Steps {
-			parts = append(parts, fmt.Sprintf("Settle of %s %s", s.Name, slowFast(s.Settle)))
+			settle = append(settle, s.Name+" "+slowFast(s.Settle))
 		}
-		// Long ladders get a second line.
-		for len(parts) > 3 {
-			lines = append(lines, fmt.Sprintf("%-15s %s", name, strings.Join(parts[:3], ", ")+","))
-			parts, name = parts[3:], ""
-		}
-		lines = append(lines, fmt.Sprintf("%-15s %s", name, strings.Join(parts, ", ")))
+		lines = append(lines, row(name, slowFast(w.For), slowFast(w.KeepFor), strings.Join(settle, ", ")))
 	}
 	p := shop.Production()
-	return append(lines,
-		fmt.Sprintf("%-15s queue %d → %d orders, spool %d → %d KiB, of which %d → %d receipts always stay,",
-			"sizes", p.QueueSize, c.QueueSize, p.SpoolLimit, c.SpoolLimit, p.SpoolKeep, c.SpoolKeep),
-		fmt.Sprintf("%-15s mailer %d → %d goroutines, a worker hangs after %s → %s, a call after %s → %s", "",
-			p.MailerLimit, c.MailerLimit, short(p.Stuck), short(c.Stuck), short(p.PaymentTimeout), short(c.PaymentTimeout)),
+	return append(lines, "",
+		fmt.Sprintf("every watch looks each 1s → %v; a worker hangs after %v → %v; a call gives up after %v → %v",
+			lookEvery, p.Stuck, c.Stuck, p.PaymentTimeout, c.PaymentTimeout),
+		fmt.Sprintf("room for %d → %d orders, %d → %d KiB of receipts (the newest %d → %d stay), %d → %d mailer goroutines",
+			p.QueueSize, c.QueueSize, p.SpoolLimit, c.SpoolLimit, p.SpoolKeep, c.SpoolKeep, p.MailerLimit, c.MailerLimit),
 	)
 }
 
-func slowFast(d time.Duration) string { return short(d) + " → " + short(d/faster) }
+func slowFast(d time.Duration) string {
+	if d == 0 {
+		return "–" // the default, which stays as it is
+	}
+	return short(d) + " → " + short(d/faster)
+}
 
 // short prints 2m for what String calls 2m0s.
 func short(d time.Duration) string {

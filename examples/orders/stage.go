@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -94,7 +93,7 @@ func newStage(ctx context.Context, o *options, sc *scene) (s *stage, err error) 
 	}
 
 	s.sup = selfheal.New(selfheal.Options{
-		Service: "orders", Every: lookEvery, Logger: o.logger(),
+		Service: "webshop", Every: lookEvery, Logger: o.logger(),
 		Escalate: escalate.To(escalate.Named("phone", s.pager)),
 		Observer: selfheal.ObserverFunc(s.observe),
 	})
@@ -164,8 +163,13 @@ func (s *stage) observe(ctx context.Context, e selfheal.Event) {
 	s.mu.Unlock()
 	s.screen.event(s, e)
 	if _, ok := e.(selfheal.EventPage); ok {
-		s.screen.call(s.pager.next(ctx))
+		s.screen.call(s.pager.next(ctx, e.Meta().Incident))
 	}
+}
+
+// healthy says whether every watch has looked and found nothing.
+func (s *stage) healthy() bool {
+	return !slices.ContainsFunc(s.sup.Status().Watches, func(w selfheal.WatchStatus) bool { return w.State != "healthy" })
 }
 
 // breakIt causes a fault.
@@ -199,11 +203,11 @@ func (s *stage) until(what string, is func() bool) bool {
 		case is():
 			return true
 		case s.pager.called() > s.calls:
-			s.fail("a person was called before %s", what)
+			s.fail("a person was called, and not yet: %s", what)
 		case s.ctx.Err() != nil:
-			s.fail("the run ended before %s", what)
+			s.fail("the run ended, and not yet: %s", what)
 		case time.Now().After(deadline) && !s.saw(tilted):
-			s.fail("waited %v in vain until %s", patience, what)
+			s.fail("after %v not yet: %s", patience, what)
 		default:
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -219,67 +223,6 @@ func (s *stage) fail(format string, args ...any) {
 // check notes whether something that was told is so.
 func (s *stage) check(ok bool, format string, args ...any) {
 	s.checks = append(s.checks, check{fmt.Sprintf(format, args...), ok})
-}
-
-// all are the events of the scene's own watches so far, and of the supervisor.
-func (s *stage) all() []selfheal.Event {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.events), func(e selfheal.Event) bool {
-		name := e.Meta().Watch
-		return name != "selfheal" && !strings.HasPrefix(name, s.scene.watch)
-	})
-}
-
-func (s *stage) count(is func(selfheal.Event) bool) int {
-	n := 0
-	for _, e := range s.all() {
-		if is(e) {
-			n++
-		}
-	}
-	return n
-}
-
-func (s *stage) saw(is func(selfheal.Event) bool) bool { return s.count(is) > 0 }
-
-// sawing is saw, to be waited for.
-func (s *stage) sawing(is func(selfheal.Event) bool) func() bool {
-	return func() bool { return s.saw(is) }
-}
-
-// when is the moment of the first such event; zero if there is none.
-func (s *stage) when(is func(selfheal.Event) bool) time.Time {
-	for _, e := range s.all() {
-		if is(e) {
-			return e.Meta().Time
-		}
-	}
-	return time.Time{}
-}
-
-func tilted(e selfheal.Event) bool { _, ok := e.(selfheal.EventTilt); return ok }
-func found(e selfheal.Event) bool  { _, ok := e.(selfheal.EventFound); return ok }
-func closed(e selfheal.Event) bool { _, ok := e.(selfheal.EventClose); return ok }
-func stormy(e selfheal.Event) bool { _, ok := e.(selfheal.EventStorm); return ok }
-func told(e selfheal.Event) bool   { _, ok := e.(selfheal.EventResolve); return ok }
-
-func started(step string) func(selfheal.Event) bool {
-	return func(e selfheal.Event) bool { x, ok := e.(selfheal.EventStart); return ok && x.Step == step }
-}
-
-func ended(step string, o remediate.Outcome) func(selfheal.Event) bool {
-	return func(e selfheal.Event) bool {
-		x, ok := e.(selfheal.EventStep)
-		return ok && x.Attempt.Outcome == o && (step == "" || x.Attempt.Step == step)
-	}
-}
-
-func undone(step string) func(selfheal.Event) bool {
-	return func(e selfheal.Event) bool {
-		x, ok := e.(selfheal.EventUndo)
-		return ok && x.Step == step && x.Err == nil
-	}
 }
 
 func (o *options) logger() *slog.Logger {

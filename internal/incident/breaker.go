@@ -26,7 +26,7 @@ func (e *Engine) breakerHolds(i *inc) At {
 		return 0
 	case e.now < b.until:
 		return b.until
-	case b.half && b.trial != nil && b.trial != i:
+	case b.half && b.trial != nil && b.trial != i && !mutant(mutHalfOpen):
 		return never
 	}
 	return 0

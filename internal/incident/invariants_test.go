@@ -71,7 +71,7 @@ func (m *monitor) runs(d *Decision) {
 		broken(m.o.Gate && i.gateYes != d.Attempt, "gate")
 		broken(m.cause(s), "cause first")
 		i.step, i.attempt, i.began, i.severity = d.Step, d.Attempt, now, k.severity
-		i.acted, i.certain, i.unwell, i.healed = true, false, false, false
+		i.climbing, i.unwell = true, false
 		if st.Undo != nil {
 			i.ownsUndo = true
 			m.owed[owedKey{d.Incident, d.Attempt}] = &seenUndo{watch: d.Watch, key: d.Key, measure: st.Measure, max: st.Retry.Attempts()}
@@ -84,7 +84,7 @@ func (m *monitor) runs(d *Decision) {
 	k.running = true
 	if u := m.owed[owedKey{d.Incident, d.Attempt}]; u != nil {
 		u.ended = false
-		broken(u.under || u.done, "undo once")
+		broken(u.under, "undo once")
 	}
 }
 
@@ -92,10 +92,7 @@ func (m *monitor) breakerAllows(s *seenWatch, i *seenInc, broken func(bool, stri
 	broken(m.w.now < s.until, "breaker")
 	if s.half {
 		t := m.incs[s.trial]
-		broken(t != nil && t != i && t.acted, "breaker")
-		if t == nil || !t.acted {
-			s.trial = i.id
-		}
+		broken(t != nil && t != i && (t.acted || t.climbing), "breaker")
 	}
 }
 
@@ -137,8 +134,6 @@ func (m *monitor) undoes(d *Decision) {
 	switch {
 	case u == nil:
 		m.w.fail("undo once", "nothing is owed for attempt %d of %s", d.Attempt, d.Incident)
-	case u.done:
-		m.w.fail("undo once", "attempt %d of %s was undone before", d.Attempt, d.Incident)
 	case u.under:
 		m.w.fail("undo once", "attempt %d of %s is being undone", d.Attempt, d.Incident)
 	case !u.ended:
@@ -149,7 +144,13 @@ func (m *monitor) undoes(d *Decision) {
 		m.w.fail("halt", "an undo runs")
 	default:
 		u.under = true
-		u.tries++
+		m.undos[owedKey{d.AnswerTo, d.AnswerAttempt}] = owedKey{d.Incident, d.Attempt}
+		if u.tries++; d.Try == 1 {
+			u.tries = 1
+		}
+		if u.tries > u.max {
+			m.w.fail("attempts", "try %d of undoing attempt %d of %s", u.tries, d.Attempt, d.Incident)
+		}
 		if d.Memo != nil && string(d.Memo) != name(u.watch, u.key) {
 			m.w.fail("memo", "undo of %s[%s] got the memo %q", u.watch, u.key, d.Memo)
 		}
@@ -180,10 +181,17 @@ func (m *monitor) event(ev *Event) {
 		}
 	case EvStart:
 		// A measure that was joined begins a rung too, and runs nothing.
-		if ev.Number == i.attempt+1 {
-			i.attempt, i.began = ev.Number, now
+		i.began, i.certain, i.healed = now, false, false
+		for n := range s.cfg.Playbook.Steps {
+			if st := &s.cfg.Playbook.Steps[n]; st.Name == ev.Step {
+				i.settled = now + settle(st, s.cfg.Every)
+			}
 		}
-		i.gateYes, i.approved = 0, seenAsk{}
+		if s.half && now >= s.until {
+			if t := m.incs[s.trial]; t == nil || !t.acted && !t.climbing {
+				s.trial = i.id
+			}
+		}
 	case EvStep:
 		m.stepped(s, i, ev)
 	case EvAsk:
@@ -280,17 +288,16 @@ func (m *monitor) held(s *seenWatch, i *seenInc, ev *Event) {
 	if i.rail == ev.Rail {
 		m.w.fail("hold once", "%s[%s] is held by %s, again", ev.Watch, ev.Key, ev.Rail)
 	}
-	late := toldLate(ev.Rail)
-	if late && (i.lateSince < 0 || !toldLate(i.rail)) {
+	switch late := toldLate(ev.Rail); {
+	case late && i.lateSince < 0:
 		i.lateSince = m.w.now
-	} else if !late {
+	case !late && ev.Rail != remediate.RailBlind: // which only interrupts it
 		i.lateSince = -1
 	}
 	i.rail = ev.Rail
 }
 
 func (m *monitor) stepped(s *seenWatch, i *seenInc, ev *Event) {
-	now := m.w.now
 	delete(m.permits, i.id)
 	if x := s.cfg.Playbook.Limits.Exclusive; x != "" {
 		if h := m.exclusive[x]; h.id == i.id && !h.abandoned {
@@ -298,7 +305,8 @@ func (m *monitor) stepped(s *seenWatch, i *seenInc, ev *Event) {
 		}
 	}
 	i.outcome = ev.Attempt.Outcome
-	i.attempt = ev.Number
+	i.attempt, i.climbing = ev.Number, false
+	i.gateYes, i.approved = 0, seenAsk{}
 	step := 0
 	for n := range s.cfg.Playbook.Steps {
 		if s.cfg.Playbook.Steps[n].Name == ev.Step {
@@ -337,12 +345,11 @@ func (m *monitor) stepped(s *seenWatch, i *seenInc, ev *Event) {
 		}
 	case remediate.NoEffect:
 		// Where the verdict is that of a look of this instant.
-		if st.Risk.AboveSafe() && k.mark == m.batch && st.Verify == nil && st.Retry.Attempts() == 1 && k.severity > i.severity {
+		if st.Risk.AboveSafe() && k.batch == m.batch && st.Verify == nil && st.Retry.Attempts() == 1 && k.severity > i.severity {
 			m.w.fail("worse", "step %s of %s[%s] made it critical and the ladder goes on", ev.Step, ev.Watch, ev.Key)
 		}
 	}
 	i.acted = true
-	_ = now
 }
 
 // moved says whether a key fell sick after the rung of i had begun.
@@ -414,27 +421,16 @@ func (m *monitor) broke(s *seenWatch, ev *Event) {
 }
 
 func (m *monitor) undid(i *seenInc, ev *Event) {
-	// A shared measure goes by the identity of who took it: the one under way.
-	for k, u := range m.owed {
-		if u.under && (k.id == i.id && k.attempt == ev.Number || u.measure != "" && u.measure == m.measureOf(ev)) {
-			u.under = false
-			u.done, u.failed = ev.Err == nil, ev.Err != nil
-			if u.done {
-				delete(m.owed, k)
-			}
-			return
-		}
+	k := m.undos[owedKey{i.id, ev.Number}] // a shared measure goes by the identity of who took it
+	u := m.owed[k]
+	switch {
+	case u == nil || u.under:
+		m.w.fail("undo once", "an undo of %s[%s] ended that did not run", ev.Watch, ev.Key)
+	case ev.Err != nil:
+		u.failed = true
+	default:
+		delete(m.owed, k) // any other is not owed
 	}
-	m.w.fail("undo once", "an undo of %s[%s] ended that did not run", ev.Watch, ev.Key)
-}
-
-func (m *monitor) measureOf(ev *Event) string {
-	for n := range m.seen[ev.Watch].cfg.Playbook.Steps {
-		if st := &m.seen[ev.Watch].cfg.Playbook.Steps[n]; st.Name == ev.Step {
-			return st.Measure
-		}
-	}
-	return ""
 }
 
 func (m *monitor) closed(s *seenWatch, i *seenInc, ev *Event) {
@@ -469,7 +465,7 @@ func (m *monitor) closed(s *seenWatch, i *seenInc, ev *Event) {
 		m.ladderFailed(s, i)
 	}
 	for o, u := range m.owed {
-		if o.id == i.id && u.measure == "" && !u.given && !removing {
+		if o.id == i.id && u.measure == "" && !u.given && !(removing && u.failed) {
 			m.w.fail("undo lost", "%s[%s] closes and attempt %d is still in force", ev.Watch, ev.Key, o.attempt)
 		}
 		if o.id == i.id && u.failed {

@@ -252,7 +252,7 @@ func (e *Engine) clear(i *inc) {
 	i.unwell, i.gateYes, i.approved = false, false, 0
 	i.phase = clearing
 	i.due = e.now + i.w.KeepFor
-	if i.w.KeepFor == 0 {
+	if i.w.KeepFor == 0 || mutant(mutKeepFor) {
 		e.kept(i)
 	}
 }

@@ -107,7 +107,7 @@ func (e *Engine) present(i *inc, f *detect.Finding, severity detect.Severity, st
 			e.open(i)
 		}
 	case waiting:
-		if turned {
+		if turned && !mutant(mutApproval) {
 			i.approved, i.gateYes = 0, false // they were given for another finding
 		}
 		if turned || recheckedByLook(i.rail) || i.rail == remediate.RailSilence && e.silenced(i) == nil {
@@ -145,7 +145,7 @@ func (e *Engine) absent(i *inc, started At) {
 	case pending:
 		e.drop(i)
 	case waiting, gating, asking:
-		if i.unwell {
+		if i.unwell && !e.wordLapsed(i) {
 			e.dirty = true
 			break
 		}
@@ -164,6 +164,12 @@ func (e *Engine) absent(i *inc, started At) {
 			e.kept(i)
 		}
 	}
+}
+
+// wordLapsed says that the word of Step.Verify against a clear detector counts
+// no longer: no rung may follow it, people know, and nobody asks again.
+func (e *Engine) wordLapsed(i *inc) bool {
+	return toldAtOnce(i.rail) != "" && e.now >= i.heldSince+max(i.w.KeepFor, blindFor)
 }
 
 func (e *Engine) unknown(i *inc) {

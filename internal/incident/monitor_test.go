@@ -20,8 +20,9 @@ type monitor struct {
 	seen   map[string]*seenWatch
 	incs   map[string]*seenInc
 	owed   map[owedKey]*seenUndo
-	asked  map[string]seenAsk // by proposal
-	answer string             // the proposal whose answer is expected, "" for a no
+	asked  map[string]seenAsk  // by proposal
+	answer []string            // proposals whose approval waits for its reply, "" for other words
+	undos  map[owedKey]owedKey // whose undo an answer is about
 
 	permits   map[string]bool // incidents whose step above Safe runs
 	exclusive map[string]holder
@@ -36,7 +37,7 @@ type monitor struct {
 	resumed                    bool // a person did, in this batch
 	opens                      []seenOpen
 	weigh                      bool
-	batch                      int // of decisions
+	batch, looks               int // of decisions; of looks
 }
 
 type holder struct {
@@ -51,13 +52,13 @@ type owedKey struct {
 }
 
 type seenUndo struct {
-	watch, key  string
-	measure     string
-	ended       bool // Run has
-	under       bool // Undo is under way
-	tries, max  int
-	done, given bool // undone; or failed and left to a person
-	failed      bool
+	watch, key string
+	measure    string
+	ended      bool // Run has
+	under      bool // Undo is under way
+	tries, max int
+	failed     bool
+	given      bool // to a person, because it failed
 }
 
 type seenAsk struct {
@@ -98,7 +99,7 @@ type seenKey struct {
 	cooldown       At
 	flips          []flip
 	running        bool
-	mark           int
+	mark, batch    int // of looks and decisions: when it was last named
 }
 
 // seenInc is what the monitor knows of an incident.
@@ -107,7 +108,8 @@ type seenInc struct {
 	found, opened  At
 	step           int // last rung that began
 	attempt, try   int
-	acted          bool
+	acted          bool // an attempt ended that was not skipped
+	climbing       bool
 	outcome        remediate.Outcome
 	began          At // of the rung
 	settled        At // when its settle time is over
@@ -142,7 +144,7 @@ func newMonitor(w *world, o Options) *monitor {
 	}
 	return &monitor{
 		w: w, o: o, seen: map[string]*seenWatch{}, incs: map[string]*seenInc{}, owed: map[owedKey]*seenUndo{},
-		asked: map[string]seenAsk{}, permits: map[string]bool{}, exclusive: map[string]holder{}, late: map[string]int{},
+		asked: map[string]seenAsk{}, undos: map[owedKey]owedKey{}, permits: map[string]bool{}, exclusive: map[string]holder{}, late: map[string]int{},
 		tiltUntil: -1, tiltOver: -1, stormEnd: -1,
 	}
 }
@@ -205,6 +207,9 @@ func (m *monitor) inputs(ins []Input) {
 			if in.Abandoned {
 				m.abandoned(in)
 			}
+			if u := m.owed[m.undos[owedKey{in.Incident, in.Attempt}]]; u != nil {
+				u.under = false
+			}
 		case InReturned:
 			if k := name(in.Watch, in.Key); m.late[k] > 0 {
 				m.late[k]--
@@ -250,10 +255,12 @@ func (m *monitor) inputs(ins []Input) {
 					}
 				}
 			}
+		}
+		switch in.Kind {
 		case InApprove:
-			m.answer = in.ID
-		case InReject:
-			m.answer = ""
+			m.answer = append(m.answer, in.ID)
+		case InReject, InAck, InHalt, InResume, InSilence, InUnsilence:
+			m.answer = append(m.answer, "")
 		}
 	}
 }
@@ -284,6 +291,7 @@ func (m *monitor) looked(in *Input) {
 	} else if !s.err {
 		s.blind, s.blindTold = -1, false
 	}
+	m.looks++
 	for n := range in.Findings {
 		f := &in.Findings[n]
 		k := s.keys[f.Key]
@@ -291,7 +299,7 @@ func (m *monitor) looked(in *Input) {
 			k = &seenKey{found: -1, wellSince: -1}
 			s.keys[f.Key] = k
 		}
-		k.mark = m.batch
+		k.mark, k.batch = m.looks, m.batch
 		k.present, k.known, k.knownAt, k.severity = true, true, in.Started, f.Severity
 		if !m.starved(in.Started) {
 			k.wellSince = -1
@@ -299,7 +307,7 @@ func (m *monitor) looked(in *Input) {
 	}
 	for _, k := range s.keys {
 		switch {
-		case k.mark == m.batch:
+		case k.mark == m.looks:
 		case s.err:
 			k.known = false
 		case m.starved(in.Started):
@@ -322,13 +330,11 @@ func (m *monitor) decision(d *Decision) {
 	case DoTell:
 		m.tells(d.Notice)
 	case DoReply:
-		if d.Err == nil && m.answer != "" {
-			if a, ok := m.asked[m.answer]; ok && m.w.now < a.expires {
-				a.expires = m.w.now + askFor
-				m.incs[a.id].approved = a
-			}
+		if a, ok := m.asked[m.answer[0]]; ok && d.Err == nil && m.w.now < a.expires {
+			a.expires = m.w.now + askFor
+			m.incs[a.id].approved = a
 		}
-		m.answer = ""
+		m.answer = m.answer[1:]
 	case DoRemoved:
 		if s := m.seen[d.Watch]; s != nil && s.open > 0 {
 			m.w.fail("removal", "%s is gone with an open incident", d.Watch)

@@ -8,33 +8,40 @@ type mutation uint8
 const (
 	mutNone mutation = iota
 	mutBlind
-	mutCause
-	mutCooldown
-	mutScope
-	mutGrace
-	mutHalt
-	mutTilt
-	mutSafeMode
-	mutStorm
-	mutSilence
-	mutAbandoned
 	mutExclusive
+	mutAbandoned
 	mutConcurrency
 	mutBudget
+	mutCooldown
 	mutBreaker
+	mutHalfOpen
 	mutMasking
-	mutFlapping
+	mutStorm
+	mutTilt
+	mutCause
 	mutRisk
-	mutGate
-	mutWorse
-	mutStale
-	mutUndoTwice
-	mutUndoLost
+	mutMode
 	mutExpiryYes
-	mutSilentEnd
+	mutApproval
+	mutScope
+	mutGate
+	mutFlapping
+	mutWorse
+	mutMoved
+	mutHalt
+	mutUndoHalted
+	mutSilence
+	mutSafeMode
+	mutGrace
+	mutStale
 	mutCardinality
 	mutHeldTooLong
 	mutNobodyTold
 	mutBlindTold
+	mutSilentEnd
+	mutKeepFor
+	mutUndoTwice
+	mutUndoLost
+	mutUndoEarly
 	mutEnd
 )

@@ -186,11 +186,11 @@ func (e *Engine) tellMeanwhile(i *inc) {
 
 // undoWaits says whether something keeps o from being put back now.
 func (e *Engine) undoWaits(i *inc, o *owed) (bool, string) {
-	if e.halt != nil {
+	if e.halt != nil && !mutant(mutUndoHalted) {
 		return true, "healing is halted by " + e.halt.By + ": step " + i.w.Playbook.Steps[o.step].Name + " stays in force until it is resumed"
 	}
 	for _, c := range e.abandonedOf(o, i) {
-		if c.abandoned {
+		if c.abandoned && !mutant(mutUndoEarly) {
 			return true, "a call that ignored its context still runs"
 		}
 	}

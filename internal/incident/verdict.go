@@ -37,7 +37,7 @@ func (e *Engine) judge(i *inc) {
 // healed is where the key is well: the rung did it, unless the sickness has
 // only moved.
 func (e *Engine) healed(i *inc) {
-	if e.moved(i) {
+	if e.moved(i) && !mutant(mutMoved) {
 		e.finish(i, remediate.Moved, nil)
 	} else {
 		i.healed = true

@@ -21,6 +21,7 @@ type world struct {
 	due     []due // a heap
 	seq     int
 	in      []Input
+	next    []Input // second looks of one watch, so that the books can follow
 	watches map[string]*watched
 	monitor *monitor
 	failed  string // the first invariant that was broken
@@ -34,9 +35,11 @@ type world struct {
 	undo   func(d *Decision, s *watched) answer
 	gate   func(d *Decision) (took At, err error)
 
-	lines   []line // the timeline, where it is kept
-	keep    bool   // keep the timeline
-	trace   *strings.Builder
+	asked   func(ev *Event)
+	lines   []line           // the timeline, where it is kept
+	keep    bool             // keep the timeline
+	trace   *strings.Builder // every decision, whole
+	story   *strings.Builder // inputs and decisions, in short
 	record  *[]recorded
 	replies []error
 	runs    map[string]int // how often each step ran
@@ -160,7 +163,13 @@ func (w *world) askLook(s *watched) {
 }
 
 // put hands something to the engine at this instant.
-func (w *world) put(in Input) { w.in = append(w.in, in) }
+func (w *world) put(in Input) {
+	if in.Kind == InLook && slices.ContainsFunc(w.in, func(x Input) bool { return x.Kind == InLook && x.Watch == in.Watch }) {
+		w.next = append(w.next, in)
+		return
+	}
+	w.in = append(w.in, in)
+}
 
 func (w *world) after(d At, f func()) { w.at(w.now+d, f) }
 
@@ -240,7 +249,7 @@ func (w *world) instant() {
 		switch {
 		case len(w.in) > 0:
 			ins := w.in
-			w.in = nil
+			w.in, w.next = w.next, nil
 			w.step(ins...)
 		case w.e.Pending():
 			if w.record != nil {
@@ -259,6 +268,9 @@ func (w *world) step(ins ...Input) {
 	if w.record != nil {
 		*w.record = append(*w.record, recorded{at: w.now, ins: slices.Clone(ins)})
 	}
+	if w.story != nil {
+		w.tellInputs(ins)
+	}
 	w.monitor.inputs(ins)
 	w.carryOut(w.e.Step(w.now, ins...))
 }
@@ -268,6 +280,9 @@ func (w *world) carryOut(ds []Decision) {
 		d := &ds[n]
 		if w.trace != nil {
 			w.trace.WriteString(tell(w.now, d))
+		}
+		if w.story != nil {
+			w.tellDecision(d)
 		}
 		w.monitor.decision(d)
 		s := w.watches[d.Watch]
@@ -284,6 +299,9 @@ func (w *world) carryOut(ds []Decision) {
 		case DoReply:
 			w.replies = append(w.replies, d.Err)
 		case DoEmit:
+			if d.Event.Kind == EvAsk && w.asked != nil {
+				w.asked(&d.Event)
+			}
 			if w.keep {
 				w.line(&d.Event)
 			}

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -358,4 +359,23 @@ func TestValidate(t *testing.T) {
 	all := Options{URL: "x", Method: "GET", Timeout: -5, MaxResponse: -5}.Validate()
 	require.Equal(t, 3, strings.Count(all.Error(), "\n"), "%v", all)
 	require.ErrorContains(t, New(Options{URL: "x"})(t.Context(), request), "webhook: not called, its options are wrong")
+}
+
+func TestSameOrigin(t *testing.T) {
+	for pair, want := range map[[2]string]bool{
+		{"https://a.example/x", "https://A.example:443/y"}: true,
+		{"http://a.example:80", "http://a.example"}:        true,
+		{"http://a.example", "https://a.example"}:          false,
+		{"https://a.example", "https://a.example:8443"}:    false,
+		{"https://a.example", "https://b.a.example"}:       false,
+		{"https://a.example", "https://a.example.evil"}:    false,
+		{"https://a.example", "https://u@a.example"}:       false,
+		{"http://[::1]:8080", "http://[::1]:8080/x"}:       true,
+	} {
+		a, err := url.Parse(pair[0])
+		require.NoError(t, err)
+		b, err := url.Parse(pair[1])
+		require.NoError(t, err)
+		require.Equal(t, want, sameOrigin(a, b), "%v", pair)
+	}
 }

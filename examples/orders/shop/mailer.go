@@ -31,11 +31,14 @@ type mailerLife struct {
 	sent chan string
 }
 
-// NewMailer returns a mailer that runs until Stop.
-func NewMailer(c Config) *Mailer {
-	m := &Mailer{limit: c.MailerLimit}
+// NewMailer returns a mailer that runs from Start to Stop.
+func NewMailer(c Config) *Mailer { return &Mailer{limit: c.MailerLimit} }
+
+// Start begins to take note of what is sent.
+func (m *Mailer) Start() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.life = m.begin()
-	return m
 }
 
 func (m *Mailer) begin() *mailerLife {

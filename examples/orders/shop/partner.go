@@ -2,8 +2,10 @@ package shop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 
 // A Partner is somebody else's service, reached through the gateway.
 type Partner struct {
-	name, url  string
+	name, addr string
 	client     *http.Client
 	reconnects atomic.Int64
 	restarts   atomic.Int64
@@ -29,24 +31,28 @@ func partnerNames() []string {
 // NewPartner returns a client of the partner with this name.
 func NewPartner(c Config, name string) *Partner {
 	return &Partner{
-		name: name, url: c.PartnersURL + "/" + name,
+		name: name, addr: c.PartnersURL + "/" + name,
 		client: &http.Client{Transport: &http.Transport{}, Timeout: c.PaymentTimeout},
 	}
 }
 
 // Ping asks whether it answers.
 func (p *Partner) Ping(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.addr, nil)
 	if err != nil {
 		return err
 	}
 	res, err := p.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s does not answer: %w", p.name, err)
+		var u *url.Error // the address would say nothing that the name does not
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		return fmt.Errorf("does not answer: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", p.name, res.Status)
+		return fmt.Errorf("answers %s", res.Status)
 	}
 	return nil
 }

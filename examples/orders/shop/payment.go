@@ -43,15 +43,23 @@ func NewPayment(c Config, t http.RoundTripper) *Payment {
 
 // Charge has an order paid.
 func (p *Payment) Charge(ctx context.Context, o Order) error {
-	return p.call(ctx, http.MethodPost, fmt.Sprintf("/charge?order=%d&cents=%d", o.ID, o.Cents))
+	return p.call(ctx, p.server(), http.MethodPost, fmt.Sprintf("/charge?order=%d&cents=%d", o.ID, o.Cents))
 }
 
 // Ping asks whether payments would be accepted. It charges nothing.
-func (p *Payment) Ping(ctx context.Context) error { return p.call(ctx, http.MethodGet, "/ping") }
+func (p *Payment) Ping(ctx context.Context) error {
+	return p.call(ctx, p.server(), http.MethodGet, "/ping")
+}
 
-func (p *Payment) call(ctx context.Context, method, path string) error {
+func (p *Payment) server() string {
 	p.mu.Lock()
-	url, key := p.url, p.key
+	defer p.mu.Unlock()
+	return p.url
+}
+
+func (p *Payment) call(ctx context.Context, url, method, path string) error {
+	p.mu.Lock()
+	key := p.key
 	p.mu.Unlock()
 	req, err := http.NewRequestWithContext(ctx, method, url+path, nil)
 	if err != nil {
@@ -68,7 +76,7 @@ func (p *Payment) call(ctx context.Context, method, path string) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("payment server says %d: %s", res.StatusCode, strings.TrimSpace(string(body)))
+		return fmt.Errorf("payment says %d: %s", res.StatusCode, strings.TrimSpace(string(body)))
 	}
 	return nil
 }
@@ -91,14 +99,25 @@ func (p *Payment) ReloadKey(context.Context, remediate.Request) error {
 	return nil
 }
 
-// UseStandby goes to the other provider, if that one would take us.
+// UseStandby goes to the other provider. It asks first whether that one would take
+// us, so that nothing changes where it would not.
 func (p *Payment) UseStandby(ctx context.Context, _ remediate.Request) error {
+	if err := p.call(ctx, p.standby, http.MethodGet, "/ping"); err != nil {
+		return fmt.Errorf("the standby refuses: %w", err)
+	}
 	p.use(p.standby)
-	return p.Ping(ctx)
+	return nil
 }
 
-// UsePrimary goes back.
-func (p *Payment) UsePrimary(context.Context, remediate.Request) error {
+// UsePrimary goes back. It asks first, too: as long as the primary refuses us, the
+// standby stays in use, and the error of this undo tells a person so.
+func (p *Payment) UsePrimary(ctx context.Context, _ remediate.Request) error {
+	if p.server() == p.primary {
+		return nil
+	}
+	if err := p.call(ctx, p.primary, http.MethodGet, "/ping"); err != nil {
+		return fmt.Errorf("the primary still refuses: %w", err)
+	}
 	p.use(p.primary)
 	return nil
 }

@@ -32,7 +32,7 @@ type Service struct {
 	ids, accepted, served, parked atomic.Int64
 }
 
-// New puts the parts together and starts nothing but the mailer.
+// New puts the parts together and starts nothing.
 func New(c Config) *Service {
 	s := &Service{
 		Queue: NewQueue(c.QueueSize), Payment: NewPayment(c, nil),
@@ -56,8 +56,11 @@ func (s *Service) Watches() []selfheal.Watch {
 	return ws
 }
 
-// Start starts the workers.
-func (s *Service) Start() { s.Pool.Start() }
+// Start starts the mailer and the workers.
+func (s *Service) Start() {
+	s.Mailer.Start()
+	s.Pool.Start()
+}
 
 // Stop ends everything that does not hang.
 func (s *Service) Stop(ctx context.Context) error {

@@ -33,8 +33,6 @@ func (w *worker) work() {
 	idle := time.NewTicker(w.pool.stuck / 4)
 	defer idle.Stop()
 	for {
-		// One round, one beat. It comes before the order, not after: a slow order
-		// is one long round, and the budget says how long is too long.
 		w.beat.Beat()
 		select {
 		case <-w.home:
@@ -46,6 +44,9 @@ func (w *worker) work() {
 			return
 		case <-idle.C: // nothing to do is no reason to look dead
 		case o := <-w.pool.orders:
+			// One beat an order, before it and none while it is served: the budget of
+			// the heartbeat says how long an order may take.
+			w.beat.Beat()
 			w.take(o)
 			err := w.serve(context.Background(), o)
 			if o, mine := w.letGo(false); mine {
