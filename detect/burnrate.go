@@ -219,7 +219,7 @@ func (b *Burn) Detect(ctx context.Context) ([]Finding, error) {
 	if b.read != nil {
 		var err error
 		if e, err = b.read(ctx); err != nil {
-			return nil, fmt.Errorf("detect: read: %w", err)
+			return nil, err
 		}
 	}
 	var own totals

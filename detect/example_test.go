@@ -64,7 +64,7 @@ func ExampleAbove_duration() {
 func ExampleAbove_blind() {
 	depth := func(context.Context) (int, error) { return 0, errors.New("broker gone") }
 	print(detect.Above(depth, 5_000))
-	// Output: blind: detect: read: broker gone
+	// Output: blind: broker gone
 }
 
 func ExampleProbe() {

@@ -108,7 +108,7 @@ func (e *exhaustion) Detect(ctx context.Context) ([]Finding, error) {
 	began := e.began()
 	v, err := e.o.Read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("detect: read: %w", err)
+		return nil, err
 	}
 	if !finite(v) {
 		return nil, fmt.Errorf("detect: read %v: that has no trend", v)

@@ -88,7 +88,7 @@ func (r *rate) Detect(ctx context.Context) ([]Finding, error) {
 	began := r.began()
 	v, err := r.read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("detect: read: %w", err)
+		return nil, err
 	}
 	if !finite(v) || v < 0 {
 		return nil, fmt.Errorf("detect: read %v: that is no count", v)

@@ -108,7 +108,7 @@ func (t *Threshold[N]) Detect(ctx context.Context) ([]Finding, error) {
 	}
 	v, err := t.read(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("detect: read: %w", err)
+		return nil, err // as it is: whoever shows it names the watch
 	}
 	if !finite(v) {
 		return nil, fmt.Errorf("detect: read %v: that is neither healthy nor sick", v)
