@@ -168,7 +168,7 @@ func (t recording) Start(ctx context.Context, name string, o ...trace.SpanStartO
 	defer r.mu.Unlock()
 	c := trace.NewSpanStartConfig(o...)
 	for _, a := range c.Attributes() {
-		name += " " + string(a.Key) + "=" + a.Value.Emit()
+		name += " " + string(a.Key) + "=" + a.Value.String()
 	}
 	r.lines = append(r.lines, "start "+name)
 	return ctx, &span{r: r, name: strings.Fields(name)[0]}
