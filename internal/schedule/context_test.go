@@ -111,6 +111,28 @@ func TestContextIsCancelledWhenTheRunEnds(t *testing.T) {
 	})
 }
 
+func TestPolledContextEndsForGood(t *testing.T) {
+	// A goroutine that a check left behind asks only now and then, and each time
+	// another run is in progress on the same worker.
+	synctest.Test(t, func(t *testing.T) {
+		var kept context.Context
+		n := 0
+		w := begin(t, Options{}, &Task{Every: time.Second, Phase: 500 * ms, Run: func(ctx context.Context, _ *Task, _ time.Time) {
+			n++
+			require.NoError(t, ctx.Err())
+			if kept != nil {
+				require.Equal(t, context.Canceled, kept.Err())
+			}
+			kept = ctx
+		}})
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		require.Equal(t, 6, n)
+		require.Zero(t, w.Stats().Goexits)
+		w.end()
+	})
+}
+
 func TestUntouchedContextIsLentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
@@ -211,6 +233,10 @@ func TestContextAfterFuncOfAnEndedContext(t *testing.T) {
 		w := begin(t, Options{}, &Task{Every: time.Hour, Phase: 30 * time.Minute, Run: func(ctx context.Context, _ *Task, _ time.Time) { kept = ctx }})
 		called := make(chan struct{})
 		stop := context.AfterFunc(kept, func() { close(called) })
+		<-called
+		require.False(t, stop())
+		called = make(chan struct{})
+		stop = kept.(*runContext).AfterFunc(func() { close(called) })
 		<-called
 		require.False(t, stop())
 		child, cancel := context.WithCancel(kept)

@@ -291,7 +291,7 @@ func TestNothingIsReportedAfterAStarvedWakeup(t *testing.T) {
 		w.mu.Lock()
 		w.armed -= int64(3 * time.Second)
 		w.mu.Unlock()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Len(t, order, 1)
 		require.Equal(t, "late 3s", <-order)
@@ -302,6 +302,47 @@ func TestNothingIsReportedAfterAStarvedWakeup(t *testing.T) {
 		require.Equal(t, 3*time.Second, w.Stats().LateMax)
 		require.EqualValues(t, 1, w.Stats().Late)
 		close(release)
+		w.end()
+	})
+}
+
+func TestARunThatJustEndedIsNotHung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		w := begin(t, Options{}, &Task{Every: time.Hour, Run: func(context.Context, *Task, time.Time) { <-release }})
+		time.Sleep(time.Second)
+		w.mu.Lock() // its worker will wait here with what it did
+		worker := w.live[0]
+		close(release)
+		for worker.word.Load()&wordEnded == 0 {
+			runtime.Gosched()
+		}
+		w.watch = 0
+		hung := w.inspect(w.since()+int64(time.Minute), false)
+		w.mu.Unlock()
+		require.Empty(t, hung)
+		w.end()
+	})
+}
+
+func TestSlowChecksTakeTurns(t *testing.T) {
+	// More of them than the bound can serve: none may be passed over for ever.
+	synctest.Test(t, func(t *testing.T) {
+		var w *world
+		var diaries []*diary
+		w = &world{}
+		*w = *begin(t, Options{MaxChecks: 2})
+		for i := range 20 {
+			d := newDiary()
+			diaries = append(diaries, d)
+			task := &Task{Name: fmt.Sprint(i), Every: time.Hour, Phase: 30 * time.Minute}
+			task.Run = d.run(func(context.Context) { time.Sleep(2 * ms); w.Wake(task) })
+			w.Add(task)
+		}
+		time.Sleep(2 * time.Second)
+		for i, d := range diaries {
+			require.Greater(t, d.count(), 15, "task %d", i)
+		}
 		w.end()
 	})
 }

@@ -87,7 +87,7 @@ func TestStopInTheMiddleOfABlock(t *testing.T) {
 				if i == 10 && time.Since(w.start) > time.Second {
 					w.cancel(nil)
 					for !w.ended() {
-						time.Sleep(1)
+						time.Sleep(time.Nanosecond)
 					}
 					stopped.Store(true)
 				}

@@ -121,18 +121,18 @@ func (t *Task) at() int64 {
 // raster returns the grain of the phases that come from names, and whether
 // moments must be rounded up to the tick because the interval is no multiple of
 // it. Tasks that are due together share one wake-up, so the grain is as coarse as
-// the interval allows: a fifth of it, within 10 and 200 ms. A wake-up of an idle
+// the interval allows: a quarter of it, within 10 and 250 ms. A wake-up of an idle
 // process costs as much as a thousand quick checks. Where there are many tasks
 // the grain gets finer, or each wake-up would be a burst that the service feels.
 func raster(every time.Duration, n int) (grain time.Duration, rough bool) {
-	limit := min(max(every/5, 10*time.Millisecond), 200*time.Millisecond)
+	limit := min(max(every/4, 10*time.Millisecond), 250*time.Millisecond)
 	switch {
 	case n > 200_000:
 		limit = 10 * time.Millisecond
 	case n > 20_000:
 		limit = min(limit, 50*time.Millisecond)
 	}
-	for _, ms := range [...]time.Duration{200, 100, 50, 20, 10} {
+	for _, ms := range [...]time.Duration{250, 125, 50, 25, 20, 10} {
 		if g := ms * time.Millisecond; g <= limit && every%g == 0 {
 			return g, false
 		}

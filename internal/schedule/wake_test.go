@@ -96,7 +96,9 @@ func TestWakeOfAQuickTaskDuringALongBlock(t *testing.T) {
 				}
 			})}
 		}
-		w := begin(t, Options{}, tasks...)
+		elsewhere := newDiary()
+		aside := &Task{Every: time.Hour, Phase: 30 * time.Minute, Run: elsewhere.run(nil)}
+		w := begin(t, Options{}, append(tasks[:20:20], aside)...)
 		time.Sleep(time.Second)
 		block.Store(true)
 		time.Sleep(500*ms + ms) // one is stuck since 1 ms, and not yet found
@@ -104,6 +106,9 @@ func TestWakeOfAQuickTaskDuringALongBlock(t *testing.T) {
 		for _, task := range tasks {
 			w.Wake(task)
 		}
+		w.Wake(aside)
+		synctest.Wait()
+		require.Equal(t, []time.Duration{0, 1501 * ms}, elsewhere.seen(), "not in the block: served at once")
 		time.Sleep(8 * ms)
 		synctest.Wait()
 		for i, d := range diaries {
@@ -126,6 +131,7 @@ func TestWakeBeforeRunAndAfterItsEnd(t *testing.T) {
 		s.Wake(task) // not even added
 		s.Add(task)
 		s.Wake(task)
+		require.Zero(t, task.state.Load()&woken, "the mark would swallow later wakes")
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- s.Run(ctx) }()
@@ -176,6 +182,7 @@ func TestRemove(t *testing.T) {
 		require.False(t, w.Running(a))
 		w.Remove(a)
 		w.Remove(a)
+		require.Len(t, w.looks, 1)
 		w.Remove(b)
 		w.Wake(a)
 		w.Wake(b)

@@ -111,13 +111,9 @@ func (s *Scheduler) inspect(now int64, sick bool) (hung []lasting) {
 			s.expect(w, now-lasted, t)
 			continue
 		}
-		mark := word | wordTaken
-		if overdue && !sick {
-			mark |= wordHung
-		}
 		// If the swap fails the run has just ended. If it succeeds the worker
-		// starts nothing else before it was here under our mutex.
-		if !w.word.CompareAndSwap(word, mark) {
+		// starts nothing else before it had the mutex that we hold.
+		if !w.word.CompareAndSwap(word, word|wordTaken) {
 			s.watch = min(s.watch, now+s.budget)
 			continue
 		}

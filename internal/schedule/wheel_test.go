@@ -1,11 +1,15 @@
 package schedule
 
 import (
+	"context"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 )
@@ -151,6 +155,11 @@ func TestWheelMovesFarBlocksInPortions(t *testing.T) {
 	require.Equal(t, int64(60_000_000_000), w.next())
 	require.False(t, w.advance(60_000_000_000, 10))
 	require.Equal(t, n, w.ready.n)
+	for range n {
+		w.insert(120_000_000_000, new(Task))
+	}
+	require.False(t, w.advance(120_000_000_000, 10))
+	require.Equal(t, 2*n, w.ready.n, "what is due is not put off")
 }
 
 func TestMemoryGoesBackAfterRemove(t *testing.T) {
@@ -161,28 +170,49 @@ func TestMemoryGoesBackAfterRemove(t *testing.T) {
 	defer s.timer.Stop()
 	s.fresh, s.freshAt = firstLooks, s.since()
 	const n = 20_000
-	freed := make(chan struct{}, n)
 	tasks := make([]*Task, n)
+	weaks := make([]weak.Pointer[Task], n)
 	for i := range tasks {
 		tasks[i] = &Task{Every: 10 * time.Hour, Phase: time.Hour + time.Duration(i)}
-		s.place(tasks[i], s.since())
 		tasks[i].state.Store(added)
-		runtime.AddCleanup(tasks[i], func(c chan<- struct{}) { c <- struct{}{} }, freed)
+		s.place(tasks[i], s.since())
+		weaks[i] = weak.Make(tasks[i])
 	}
 	for _, task := range tasks {
 		s.Remove(task)
 	}
 	clear(tasks)
-	for range n {
-		select {
-		case <-freed:
-		default:
-			runtime.GC()
-			<-freed
-		}
+	runtime.GC()
+	for _, w := range weaks {
+		require.Nil(t, w.Value())
 	}
 	require.LessOrEqual(t, s.wheel.frees, 65)
 	require.Zero(t, s.wheel.inUse)
+}
+
+func TestNothingHoldsARemovedTaskThatRan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := begin(t, Options{})
+		weaks := make([]weak.Pointer[Task], 100)
+		tasks := make([]*Task, len(weaks))
+		for i := range tasks {
+			tasks[i] = &Task{Name: strconv.Itoa(i), Every: time.Second, Phase: 500 * ms, Run: func(context.Context, *Task, time.Time) {}}
+			weaks[i] = weak.Make(tasks[i])
+			w.Add(tasks[i])
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		for _, task := range tasks {
+			w.LookAt(task, time.Now().Add(time.Hour))
+			w.Remove(task)
+		}
+		clear(tasks)
+		runtime.GC()
+		for i, task := range weaks {
+			require.Nil(t, task.Value(), "task %d", i)
+		}
+		w.end()
+	})
 }
 
 func TestLooksHeap(t *testing.T) {

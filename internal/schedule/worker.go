@@ -11,14 +11,12 @@ import (
 // started (nanoseconds, the upper 56 bits, which wrap around), flags, and the
 // entry of the block.
 const (
-	wordEntry  = 0x1f // noEntry before the first
-	noEntry    = 31
-	wordTaken  = 1 << 5 // the watchdog took away all entries but this one
-	wordHung   = 1 << 6 // the watchdog reported this run
-	wordEnded  = 1 << 7 // the worker is done with all that is left to it
-	wordStart  = 8
-	wordLow    = 1<<wordStart - 1
-	unassigned = -1
+	wordEntry = 0x1f // noEntry before the first
+	noEntry   = 31
+	wordTaken = 1 << 5 // the watchdog took away all entries but this one
+	wordEnded = 1 << 6 // the worker is done with all that is left to it
+	wordStart = 8
+	wordLow   = 1<<wordStart - 1
 )
 
 // slowAfter is what makes a check slow: from the next run on it gets its own
