@@ -72,7 +72,7 @@ func (e *entry) detect(ctx context.Context) (findings []detect.Finding, err erro
 		e.sick.Store(true)
 		e.s.post(incident.Input{Kind: incident.InLook, Watch: e.watch.Name, Started: incident.At(e.lastLook.Load() - 1), Err: ErrGoexit})
 	}()
-	findings, err = e.watch.Detector.Detect(ctx)
+	findings, err = e.detector.Detect(ctx)
 	returned = true
 	return findings, err
 }

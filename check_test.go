@@ -4,12 +4,19 @@ import (
 	"context"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
 )
+
+// A million watches are looked at a second: none straddles a cache line more
+// than it must.
+func TestAWatchFillsWholeCacheLines(t *testing.T) {
+	require.Zero(t, unsafe.Sizeof(entry{})%64, "%d bytes: adjust its padding", unsafe.Sizeof(entry{}))
+}
 
 // A look at a healthy watch touches nothing that is shared and allocates nothing.
 func TestAHealthyLookAllocatesNothing(t *testing.T) {

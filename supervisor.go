@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/internal/incident"
 	"github.com/selfheal-go/selfheal/internal/outbox"
 	"github.com/selfheal-go/selfheal/internal/schedule"
@@ -57,23 +58,29 @@ type Supervisor struct {
 // look at a healthy one touches comes first, what it seldom needs is behind a
 // pointer, and the engine learns of it only when there is something to say.
 type entry struct {
-	task     schedule.Task
+	task schedule.Task
+
+	site     uintptr
+	problems *[]Problem // why it is not watched
+	module   *Module
+	off      bool
+	started  bool
+	removing bool
+	known    bool // to the engine
+
+	// What a look needs, beside the task: one cache line.
 	s        *Supervisor
+	detector detect.Detector
 	engaged  atomic.Bool // the engine wants looks that find nothing
 	sick     atomic.Bool // the last look was posted
 	lastLook atomic.Int64
 	lastSeen atomic.Int64 // when it could last tell; both since born in ns, plus 1; 0 before
 	culprit  atomic.Pointer[culprit]
 
-	watch    Watch
-	plan     *outbox.Plan
-	module   *Module
-	problems *[]Problem // why it is not watched
-	site     uintptr
-	off      bool
-	started  bool
-	removing bool
-	known    bool // to the engine
+	plan  *outbox.Plan
+	watch Watch
+
+	_ [24]byte // fills up to whole cache lines
 }
 
 // culprit is what a detector did that it should not.
@@ -199,7 +206,7 @@ func (s *Supervisor) record(site uintptr, m *Module, ws []Watch) {
 	var fresh []*entry
 	s.mu.Lock()
 	for i := range ws {
-		e := &entry{s: s, watch: ws[i], module: m, site: site}
+		e := &entry{s: s, detector: ws[i].Detector, watch: ws[i], module: m, site: site}
 		e.watch.After = slices.Clone(e.watch.After)
 		e.watch.Playbook.Steps = slices.Clone(e.watch.Playbook.Steps)
 		name := e.watch.Name

@@ -19,10 +19,10 @@ type Number interface {
 // level is a limit with its hysteresis. Thresholds, rates and keyed thresholds
 // judge through it, so that one number means the same everywhere.
 type level[N Number] struct {
-	limit, clear, critical N
-	unit                   string
-	below                  bool
-	hasClear, hasCritical  bool
+	limit                        N
+	below, hasClear, hasCritical bool
+	clear, critical              N
+	unit                         string
 }
 
 // over tells whether v raises an alarm by itself.

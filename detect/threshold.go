@@ -13,11 +13,12 @@ import (
 // A read that fails, or gives NaN or an infinity, is blind: Detect returns the
 // error, and an alarm that was raised stays raised for the next reading.
 type Threshold[N Number] struct {
+	// What a healthy reading needs comes first, so that it lies together.
 	read    func(context.Context) (N, error)
-	level   level[N]
-	wrong   string // a method that belongs to the other side
 	problem error
 	alarm   latch[N]
+	level   level[N]
+	wrong   string // a method that belongs to the other side
 }
 
 // Above returns a detector that finds what read returns being greater than

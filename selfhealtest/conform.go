@@ -24,7 +24,8 @@ type suite[F any] struct {
 	name  string // of the exported function
 	rules []rule[F]
 	about func(F) about
-	// instance is what build has to make anew each time; only pointers are compared.
+	// instance is what build has to make anew each time; only pointers are
+	// compared. nil: F is no fixture, and there is no such rule.
 	instance func(F) any
 }
 
@@ -90,8 +91,11 @@ func (s *suite[F]) examine(t *testing.T, ru rule[F], build func(*testing.T) F) *
 
 const ruleFixture = "fixture"
 
-// all is the rules after the one that every suite has.
+// all is the rules after the one about the fixture.
 func (s *suite[F]) all() []rule[F] {
+	if s.instance == nil {
+		return s.rules
+	}
 	return append([]rule[F]{{
 		name: ruleFixture,
 		must: "build returns a complete and new fixture each time: every rule begins with a fresh one",

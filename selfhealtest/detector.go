@@ -46,9 +46,9 @@ type DetectorFixture struct {
 // seen and what to do.
 //
 // The rules are: fixture, valid, healthy, sick, again, level, heals,
-// keys-unique, keys-stable, keys-printable, summary, numbers, severity, blind,
-// blind-opens-nothing, blind-heals-nothing, cancelled, cancel-midway, deadline,
-// concurrent, kept, wake, wake-nil, wake-again, no-leak and allocs.
+// keys-unique, keys-stable, keys-printable, summary, numbers, severity, kept,
+// blind, blind-opens-nothing, blind-heals-nothing, cancelled, cancel-midway,
+// deadline, concurrent, no-leak, allocs, wake, wake-nil and wake-again.
 //
 // Call it outside of a bubble, and with -race: that is what makes the rule
 // concurrent sharp. Time is real, so the budgets of the fixture should be short.
@@ -142,6 +142,14 @@ func (r *report) until(f DetectorFixture, wanted func(seen) bool) (s seen, ok bo
 	}
 }
 
+// after names the time of the last look of until.
+func (f DetectorFixture) after(what string) string {
+	if f.Within == 0 {
+		return "after " + what
+	}
+	return fmt.Sprintf("%v after %s", f.Within, what)
+}
+
 // sick makes the fixture sick for a rule that needs it so, and is false where
 // that fails, which another rule reports.
 func (r *report) sick(f DetectorFixture) (seen, bool) {
@@ -192,7 +200,7 @@ func detectorLevelRules() []rule[DetectorFixture] {
 			check: func(r *report, f DetectorFixture) {
 				f.Sicken()
 				if s, ok := r.until(f, seen.sick); ok && !s.sick() {
-					r.breach("%v after Sicken it returned %v", f.Within, s)
+					r.breach("%s it returned %v", f.after("Sicken"), s)
 				}
 			},
 		},
@@ -210,7 +218,8 @@ func detectorLevelRules() []rule[DetectorFixture] {
 					return
 				}
 				f.Sicken()
-				if s, ok := r.until(f, seen.sick); ok && !s.sick() {
+				found := func(s seen) bool { return len(s.findings) > 0 }
+				if s, ok := r.until(f, found); ok && !found(s) {
 					r.breach("sick for the second time, it returned %v", s)
 				}
 			},
@@ -241,7 +250,7 @@ func detectorLevelRules() []rule[DetectorFixture] {
 				}
 				f.Heal()
 				if s, ok := r.until(f, seen.well); ok && !s.well() {
-					r.breach("%v after Heal it still returned %v", f.Within, s)
+					r.breach("%s it still returned %v", f.after("Heal"), s)
 				}
 			},
 		},

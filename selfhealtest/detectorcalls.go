@@ -12,27 +12,14 @@ import (
 
 // detectorBlindRules are about a detector that cannot tell.
 func detectorBlindRules() []rule[DetectorFixture] {
-	blinded := func(r *report, f DetectorFixture, well bool) (seen, bool) {
-		if f.Break == nil {
-			r.skip("the fixture has no Break")
-			return seen{}, false
-		}
-		if !well {
-			if _, ok := r.sick(f); !ok {
-				return seen{}, false
-			}
-		}
-		f.Break()
-		return r.until(f, func(s seen) bool { return s.err != nil })
-	}
 	return []rule[DetectorFixture]{
 		{
 			name: "blind",
 			must: "a detector that cannot tell returns an error: that is blind, neither healthy nor sick",
 			fix:  "return the error of the read; do not swallow it, and do not panic",
 			check: func(r *report, f DetectorFixture) {
-				if s, ok := blinded(r, f, true); ok && s.err == nil {
-					r.breach("%v after Break it returned %v, and no error", f.Within, s)
+				if s, ok := r.blinded(f, true); ok && s.err == nil {
+					r.breach("%s it returned %v, and no error", f.after("Break"), s)
 				}
 			},
 		},
@@ -41,7 +28,7 @@ func detectorBlindRules() []rule[DetectorFixture] {
 			must: "not being able to tell is no finding: nothing is opened, and nothing acted on, because a read failed",
 			fix:  "return the error alone; findings beside it are believed",
 			check: func(r *report, f DetectorFixture) {
-				if s, ok := blinded(r, f, true); ok && len(s.findings) > 0 {
+				if s, ok := r.blindedQuietly(f, true); ok && len(s.findings) > 0 {
 					r.breach("it was well before Break, and returned %v", s)
 				}
 			},
@@ -51,12 +38,40 @@ func detectorBlindRules() []rule[DetectorFixture] {
 			must: "not being able to tell heals nothing: nil, nil would close the incident",
 			fix:  "return the error of the read, whatever was found before",
 			check: func(r *report, f DetectorFixture) {
-				if s, ok := blinded(r, f, false); ok && s.well() {
+				if s, ok := r.blindedQuietly(f, false); ok && s.well() {
 					r.breach("it was sick before Break, and returned %v", s)
 				}
 			},
 		},
 	}
+}
+
+// blinded is what the detector says after Break, of a fixture that was well or
+// sick before.
+func (r *report) blinded(f DetectorFixture, well bool) (s seen, ok bool) {
+	if f.Break == nil {
+		r.skip("the fixture has no Break")
+		return seen{}, false
+	}
+	if !well {
+		if _, ok := r.sick(f); !ok {
+			return seen{}, false
+		}
+	}
+	f.Break()
+	return r.until(f, func(s seen) bool { return s.err != nil })
+}
+
+// blindedQuietly is blinded for rules that leave a look which does not return to
+// the rule blind.
+func (r *report) blindedQuietly(f DetectorFixture, well bool) (seen, bool) {
+	before := len(r.breaches)
+	s, ok := r.blinded(f, well)
+	if len(r.breaches) > before {
+		r.breaches = r.breaches[:before]
+		r.skip("a look does not return: see rule blind")
+	}
+	return s, ok
 }
 
 // detectorCallRules are about how a look behaves as a call.
@@ -139,12 +154,18 @@ func detectorCallRules() []rule[DetectorFixture] {
 			must: "looks may overlap: a supervisor looks from any goroutine, and a composite or a status page may look beside it",
 			fix:  "guard what looks share, and hold no lock while you call other code; -race shows where",
 			check: func(r *report, f DetectorFixture) {
+				if s, ok := r.look(f.Detector); !ok || !s.well() {
+					return // rule healthy says so
+				}
 				if _, ok := r.together(f, seen.well, "nothing is wrong"); !ok {
 					return
 				}
 				s, ok := r.sick(f)
 				if !ok {
 					return
+				}
+				if next, ok := r.look(f.Detector); !ok || next.err != nil || !slices.Equal(next.keys(), s.keys()) {
+					return // the rules about levels and keys say so
 				}
 				same := func(o seen) bool { return o.err == nil && slices.Equal(o.keys(), s.keys()) }
 				r.together(f, same, "one look alone returned "+s.String())
@@ -161,7 +182,7 @@ func detectorCallRules() []rule[DetectorFixture] {
 				}
 				f.Hang()
 				r.leaks("looks that were stopped", func(int) bool {
-					return r.try(answerWithin, func(ctx context.Context) {
+					return r.try(r.patience, func(ctx context.Context) { // rule deadline says it if that is late
 						ctx, cancel := context.WithTimeout(ctx, time.Millisecond)
 						defer cancel()
 						look(ctx, f.Detector)

@@ -41,14 +41,15 @@ func (g *Gauge[N]) Read(context.Context) (N, error) {
 	return g.v, g.err
 }
 
-// A Frame is what a scripted detector answers once.
+// A Frame is what a scripted detector answers once. The zero value is healthy.
 type Frame struct {
 	Findings []detect.Finding
-	Err      error
+	Err      error // blind, for the keys that Findings does not name
 }
 
 // Script returns a detector that answers one frame a check; the last repeats.
-// Without frames it is always healthy.
+// Without frames it is always healthy. It is safe for concurrent use. Remember
+// that a watch looks twice in the first second: see [Start].
 func Script(frames ...Frame) detect.Detector { return &script{frames: slices.Clone(frames)} }
 
 type script struct {
@@ -69,8 +70,8 @@ func (s *script) Detect(context.Context) ([]detect.Finding, error) {
 	return slices.Clone(f.Findings), f.Err
 }
 
-// A Pager is a notifier that records. The zero value is ready; it is safe for
-// concurrent use.
+// A Pager is a notifier that records every delivery, repetitions included. The
+// zero value is ready; it is safe for concurrent use.
 type Pager struct {
 	mu   sync.Mutex
 	all  []escalate.Notification
@@ -95,12 +96,12 @@ func (p *Pager) Fail(err error) {
 	p.fail = err
 }
 
-// Pages returns what called somebody: triggers, updates and asks.
+// Pages returns what called somebody so far, in order: triggers, updates and asks.
 func (p *Pager) Pages() []escalate.Notification {
 	return p.where(func(n escalate.Notification) bool { return n.Kind != escalate.Resolve })
 }
 
-// Resolved returns what said that it is over.
+// Resolved returns what said so far that it is over, in order.
 func (p *Pager) Resolved() []escalate.Notification {
 	return p.where(func(n escalate.Notification) bool { return n.Kind == escalate.Resolve })
 }

@@ -24,23 +24,22 @@ const moduleRun = time.Second
 // rule is a subtest; a failure names the rule, says what was seen and what to do.
 // Nothing is acted on: no step runs.
 //
-// The rules are: fixture, name, valid, runbook, independent, stable-names,
-// stable-plans, destructive, looks, quiet and no-leak.
+// The rules are: name, valid, runbook, destructive, independent,
+// stable-names, stable-plans, looks, quiet and no-leak.
 //
 // Check the module as its zero options make it, and once more for each way to
 // set it up. Call it outside of a bubble, and with -race. Time is real; the suite
 // takes about a second.
 func TestModule(t *testing.T, build func(*testing.T) selfheal.Module) {
 	t.Helper()
-	moduleSuite().run(t, build)
+	moduleSuite(moduleRun).run(t, build)
 }
 
-func moduleSuite() *suite[selfheal.Module] {
+func moduleSuite(run time.Duration) *suite[selfheal.Module] {
 	return &suite[selfheal.Module]{
-		name:     "TestModule",
-		rules:    slices.Concat(moduleShapeRules(), moduleBuildRules(), moduleLookRules()),
-		about:    func(selfheal.Module) about { return about{} },
-		instance: func(selfheal.Module) any { return nil }, // see rule independent
+		name:  "TestModule",
+		rules: slices.Concat(moduleShapeRules(), moduleBuildRules(), moduleLookRules(run)),
+		about: func(selfheal.Module) about { return about{} },
 	}
 }
 
@@ -180,7 +179,7 @@ func moduleNames(m selfheal.Module) []string {
 }
 
 // moduleLookRules are about the detectors on a machine that is well.
-func moduleLookRules() []rule[selfheal.Module] {
+func moduleLookRules(run time.Duration) []rule[selfheal.Module] {
 	return []rule[selfheal.Module]{
 		{
 			name: "looks",
@@ -204,7 +203,7 @@ func moduleLookRules() []rule[selfheal.Module] {
 			must: "on a machine that is well a module finds nothing: it is healthy or blind, at the first look and at the next ones",
 			fix:  "judge by what a service does in its worst good hour, and wait for enough readings",
 			check: func(r *report, m selfheal.Module) {
-				for _, found := range r.shadow(m) {
+				for _, found := range r.shadow(m, run) {
 					r.breach("%s", found)
 				}
 			},
@@ -237,7 +236,7 @@ func moduleLookRules() []rule[selfheal.Module] {
 
 // shadow runs a supervisor that does not act and returns what was found, once for
 // each watch and key.
-func (r *report) shadow(m selfheal.Module) []string {
+func (r *report) shadow(m selfheal.Module, run time.Duration) []string {
 	var mu sync.Mutex
 	var found []string
 	seen := map[string]bool{}
@@ -262,11 +261,11 @@ func (r *report) shadow(m selfheal.Module) []string {
 	})
 	sup.Install(m)
 	ended := r.start(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, moduleRun)
+		ctx, cancel := context.WithTimeout(ctx, run)
 		defer cancel()
 		_ = sup.Run(ctx) // returns nil, or that a step recycled, which none does in Shadow
 	})
-	r.ended("Supervisor.Run", ended, moduleRun+answerWithin)
+	r.ended("Supervisor.Run", ended, run+answerWithin)
 	mu.Lock()
 	defer mu.Unlock()
 	return slices.Clone(found)

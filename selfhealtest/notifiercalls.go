@@ -93,7 +93,7 @@ func notifierCallRules() []rule[NotifierFixture] {
 						ctx, cancel := context.WithTimeout(ctx, answerWithin)
 						defer cancel()
 						<-begin
-						errs[i] = f.Notifier.Notify(ctx, notification(escalate.Trigger, i+1))
+						errs[i] = f.Notifier.Notify(ctx, notification(escalate.Trigger, i+10))
 					}))
 				}
 				close(begin)

@@ -81,8 +81,8 @@ func stepSuite() *suite[StepFixture] {
 	}
 }
 
-// try is a step under test with what a supervisor keeps for it.
-type try struct {
+// attempt is a step under test with what a supervisor keeps for it.
+type attempt struct {
 	r     *report
 	f     StepFixture
 	memo  []byte
@@ -90,17 +90,17 @@ type try struct {
 	deny  error // what Save returns
 }
 
-func (r *report) step(f StepFixture) *try {
+func (r *report) step(f StepFixture) *attempt {
 	if f.Finding.Summary == "" {
 		f.Finding.Summary = "a finding of the conformance suite"
 	}
-	return &try{r: r, f: f}
+	return &attempt{r: r, f: f}
 }
 
 // request is what a supervisor would ask with. Its maps and slices are its own.
-func (s *try) request(phase remediate.Phase, attempt int) remediate.Request {
+func (s *attempt) request(phase remediate.Phase, n int) remediate.Request {
 	req := remediate.Request{
-		Incident: "conformance-1", Step: s.f.Step.Name, Phase: phase, Attempt: attempt, Try: 1,
+		Incident: "conformance-1", Step: s.f.Step.Name, Phase: phase, Attempt: n, Try: 1,
 		Finding: s.f.Finding, Log: discard(),
 	}
 	req.Finding.Labels = maps.Clone(s.f.Finding.Labels)
@@ -120,7 +120,7 @@ func (s *try) request(phase remediate.Phase, attempt int) remediate.Request {
 }
 
 // act calls an action as a supervisor does.
-func (s *try) act(what string, a remediate.Action, req remediate.Request) (err error, ok bool) {
+func (s *attempt) act(what string, a remediate.Action, req remediate.Request) (err error, ok bool) {
 	ok = s.r.call(what, answerWithin, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, answerWithin)
 		defer cancel()
@@ -134,7 +134,7 @@ func (s *try) act(what string, a remediate.Action, req remediate.Request) (err e
 
 // run runs attempt n and is true if that returned nil. Where it fails the rule
 // is skipped, because another reports it.
-func (s *try) run(n int) bool {
+func (s *attempt) run(n int) bool {
 	err, ok := s.act("Run", s.f.Step.Run, s.request(remediate.Run, n))
 	if ok && err != nil {
 		s.r.skip("Run failed: see rule runs")
@@ -143,7 +143,7 @@ func (s *try) run(n int) bool {
 }
 
 // world is how it stands, in one value that can be compared.
-func (s *try) world() world {
+func (s *attempt) world() world {
 	w := world{state: s.f.State()}
 	if s.f.Effect != nil {
 		w.effects = s.f.Effect()
@@ -158,7 +158,7 @@ type world struct {
 
 // undo runs the undo of a step and reports what it leaves different from what it
 // has to leave.
-func (s *try) undo(step remediate.Step, when, want string) {
+func (s *attempt) undo(step remediate.Step, when, want string) {
 	err, ok := s.act("Undo", step.Undo, s.request(remediate.Undo, 1))
 	if !ok {
 		return

@@ -72,7 +72,7 @@ func stepRequestRules() []rule[StepFixture] {
 
 // each calls every function of the step and reports only those that do not
 // return.
-func (s *try) each(attempt int) bool {
+func (s *attempt) each(n int) bool {
 	for _, p := range []struct {
 		phase  remediate.Phase
 		action remediate.Action
@@ -80,7 +80,7 @@ func (s *try) each(attempt int) bool {
 		if p.action == nil {
 			continue
 		}
-		if _, ok := s.act(p.phase.String(), p.action, s.request(p.phase, attempt)); !ok {
+		if _, ok := s.act(p.phase.String(), p.action, s.request(p.phase, n)); !ok {
 			return false
 		}
 	}
@@ -192,7 +192,7 @@ func stepCallRules() []rule[StepFixture] {
 
 // stopped calls an action, cancels it as a shutdown does, and reports one that
 // does not return soon.
-func (s *try) stopped(what string, a remediate.Action, req remediate.Request) (err error, ok bool) {
+func (s *attempt) stopped(what string, a remediate.Action, req remediate.Request) (err error, ok bool) {
 	running := make(chan context.CancelCauseFunc, 1)
 	ended := s.r.start(func(ctx context.Context) {
 		ctx, cancel := context.WithCancelCause(ctx)

@@ -106,12 +106,14 @@ func (t *Trial) explain() {
 	t.t.Helper()
 	synctest.Wait()
 	if n := t.s.Status().Abandoned; n > 0 {
-		t.t.Logf("selfhealtest: %d calls of steps, gates, detectors, notifiers or evidence ignored their context and still run. A bubble ends when its last goroutine does, else it panics with a deadlock: make them return when their context ends, or let them go before the test ends ([Actor.Release])", n)
+		t.t.Logf("selfhealtest: calls that ignored their context and still run: %d (steps, gates, detectors, notifiers, evidence). %s: make them return when their context ends, or let them go before the test ends, as with Actor.Release", n, ending)
 	}
 	if left := leftOver(); len(left) > 0 {
-		t.t.Logf("selfhealtest: %d goroutines that the supervisor did not start still run. A bubble ends when its last goroutine does, else it panics with a deadlock: end them in the test or in t.Cleanup. The first is:\n%s", len(left), left[0])
+		t.t.Logf("selfhealtest: goroutines that the supervisor did not start and that still run: %d. %s: end them in the test or in t.Cleanup. The first is:\n%s", len(left), ending, left[0])
 	}
 }
+
+const ending = "A bubble ends when its last goroutine does, else it panics with a deadlock"
 
 // Supervisor is the one that runs.
 func (t *Trial) Supervisor() *selfheal.Supervisor { return t.s }

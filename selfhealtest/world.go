@@ -99,6 +99,9 @@ func (w *World) Detect(context.Context) ([]detect.Finding, error) {
 	if w.blind != nil {
 		return nil, w.blind
 	}
+	if len(w.sick) == 0 {
+		return nil, nil
+	}
 	var fs []detect.Finding
 	for _, p := range slices.Sorted(maps.Keys(w.sick)) {
 		f := detect.Finding{Key: p, Summary: p + " is sick"}

@@ -17,7 +17,8 @@ import (
 
 const (
 	customersAtOnce = 4
-	betweenOrders   = 7 * time.Millisecond
+	calmHour        = 20 * time.Millisecond // between two orders
+	rushHour        = 7 * time.Millisecond
 )
 
 // customers order all the time, over HTTP, and count the answers.
@@ -37,10 +38,10 @@ func newCustomers(url string) *customers {
 	}
 }
 
-// come lets them order until goHome.
-func (c *customers) come(ctx context.Context) {
+// come lets them order until goHome, one every so often.
+func (c *customers) come(ctx context.Context, every time.Duration) {
 	ctx, c.stop = context.WithCancel(ctx)
-	pace := time.NewTicker(betweenOrders)
+	pace := time.NewTicker(every)
 	for range customersAtOnce {
 		c.gone.Go(func() {
 			for {

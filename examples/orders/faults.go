@@ -31,13 +31,13 @@ func faults() []fault {
 			},
 		},
 		{
-			name: "wholesale", says: "80 wholesale orders come, each with a receipt of 19 KiB",
+			name: "wholesale", says: "40 wholesale orders come, each with a receipt of 38 KiB",
 			cause: func(ctx context.Context, s *stage) error {
-				for range 80 {
-					if err := s.customers.insist(ctx, shop.Order{Customer: "wholesale@example.com", Cents: 99_000, Lines: 320}); err != nil {
+				for range 40 {
+					if err := s.customers.insist(ctx, shop.Order{Customer: "wholesale@example.com", Cents: 99_000, Lines: 640}); err != nil {
 						return err
 					}
-					wait(ctx, 3*time.Millisecond)
+					wait(ctx, 10*time.Millisecond)
 				}
 				return nil
 			},

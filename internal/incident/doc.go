@@ -24,12 +24,21 @@
 //
 // # Where things are
 //
-// types.go has the inputs, decisions and events; engine.go the dispatch and
-// the timers; look.go what a look means for each incident; ladder.go the climb;
-// verdict.go how a rung is judged; undo.go the measures; rails.go what holds;
-// arbitrate.go who goes first; breaker.go, storm.go, flap.go and memory.go the
-// rails that remember; people.go what people say; tell.go what they are told;
-// snapshot.go what Status shows.
+// types.go has the inputs, decisions and events; engine.go the dispatch,
+// timers.go and moments.go what happens without an input. look.go says what a
+// look means for each incident, life.go how one opens and closes, ladder.go how
+// it climbs, verdict.go and samples.go how a rung is judged, undo.go how
+// measures are put back, leave.go how everything ends, shadow.go what is only
+// written down. rails.go says what holds, hold.go what a hold entails,
+// arbitrate.go who goes first; breaker.go, storm.go, tilt.go, flap.go and
+// memory.go are the rails that remember, abandon.go is about calls that ignore
+// their context. people.go takes in what people say, tell.go what they are told;
+// snapshot.go is what Status shows.
+//
+// The tests play a world around the engine (world_test.go) under a monitor that
+// keeps books of its own (monitor_test.go): scripts by hand with exact timelines,
+// and random ones (script_test.go) that every planted bug of mutants.go must
+// fail.
 //
 // Only the root package, the simulator and tests may import this package.
 package incident

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/escalate"
 )
 
 // Fixed bounds; each is a rail's default in the design.
@@ -40,8 +41,10 @@ type Engine struct {
 	running   []*inc // hold a permit
 	exclusive map[string]*call
 	measures  map[string]*measure
-	budget    []At // when steps above Safe began, within the window
-	reserved  int  // permits kept for those that wait for their fresh look
+	left      map[string]map[string]*memory // keys of watches that are gone, for which a call still runs
+	strays    map[string]escalate.Incident  // told of: calls that outlive their incident
+	budget    []At                          // when steps above Safe began, within the window
+	reserved  int                           // permits kept for those that wait for their fresh look
 	asks      map[string]*inc
 	looks     uint64
 	total     int // watches there are, if the shell said so
@@ -78,6 +81,8 @@ func New(o Options) *Engine {
 		byID:      map[string]*inc{},
 		exclusive: map[string]*call{},
 		measures:  map[string]*measure{},
+		strays:    map[string]escalate.Incident{},
+		left:      map[string]map[string]*memory{},
 		asks:      map[string]*inc{},
 	}
 }
@@ -85,7 +90,7 @@ func New(o Options) *Engine {
 // Step takes in what became known at now and returns what is to be done. The
 // result is valid until the next call. Inputs of one call are of one instant:
 // they are handled in the order of watch and key. Time never runs backwards: an
-// earlier now counts as the latest one seen.
+// earlier now counts as the latest one seen. ins is put in that order in place.
 func (e *Engine) Step(now At, ins ...Input) []Decision {
 	e.begin(now)
 	if len(ins) > 1 {
@@ -198,6 +203,10 @@ func (e *Engine) add(cfg *Watch) {
 	w := &watch{
 		Watch: *cfg, keys: map[string]*memory{}, blindSince: -1, askedAt: -1,
 		plan: cfg.Playbook.Fingerprint(), at: never, timerIndex: -1,
+	}
+	if left := e.left[w.Name]; left != nil {
+		w.keys = left
+		delete(e.left, w.Name)
 	}
 	l := &w.Playbook.Limits
 	l.Cooldown = orDefault(l.Cooldown, 5*time.Minute)

@@ -157,6 +157,7 @@ func (e *Engine) ran(i *inc, in *Input) {
 	defer e.rearm(i)
 	s := i.step()
 	a := i.attempt()
+	before := a.Err // of the try before
 	a.Tries, a.Err = i.try, in.Err
 	i.fresh = e.now // what was seen while it ran says nothing about the next rung
 	if in.Abandoned {
@@ -172,8 +173,12 @@ func (e *Engine) ran(i *inc, in *Input) {
 			e.leave(i)
 		}
 	case Skip:
-		e.disown(i, i.number)
-		e.finish(i, remediate.Skipped, in.Err)
+		if i.try > 1 { // an earlier try did run: its outcome stands, and what it owes
+			e.finish(i, i.outcome, before)
+		} else {
+			e.disown(i, i.number)
+			e.finish(i, remediate.Skipped, in.Err)
+		}
 		e.next(i)
 	case Escalate:
 		e.finish(i, remediate.Failed, in.Err)

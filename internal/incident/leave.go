@@ -21,6 +21,7 @@ func (e *Engine) gone(w *watch) {
 		return
 	}
 	e.unarm(w)
+	e.leftBehind(w)
 	delete(e.watches, w.Name)
 	e.do(Decision{Kind: DoRemoved, Watch: w.Name})
 	e.recheck()
@@ -28,6 +29,9 @@ func (e *Engine) gone(w *watch) {
 
 // stop begins the shutdown: nothing new starts, and what is owed is undone.
 func (e *Engine) stop() {
+	if mutant(mutGrace) {
+		return
+	}
 	e.stopping = true
 	for _, w := range e.sorted() {
 		for _, i := range slices.Clone(w.live) {

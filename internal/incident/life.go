@@ -115,6 +115,7 @@ type inc struct {
 	stuck    bool // an undo failed for good; waits for a person
 
 	told      bool // people were
+	informed  bool // those who are told of everything were
 	muted     bool // its levels and repeats are
 	owedTell  escalate.Reason
 	detail    string
@@ -200,7 +201,7 @@ func (e *Engine) found(w *watch, f *detect.Finding, severity detect.Severity, st
 func (e *Engine) open(i *inc) {
 	i.opened, i.tellAt = e.now, e.now+nobodyTold
 	i.w.open++
-	i.mem.flip(e.now, true)
+	i.mem.flip(e.now)
 	e.emit(Event{Kind: EvOpen, Watch: i.w.Name, Key: i.key, Incident: i.id, Finding: i.finding})
 	e.inform(i, escalate.Trigger)
 	e.stormCount(i)
@@ -302,7 +303,7 @@ func (e *Engine) close(i *inc) {
 	if i.acted() && lim.Cooldown > 0 {
 		i.mem.cooldown = max(i.mem.cooldown, e.now+lim.Cooldown)
 	}
-	i.mem.flip(e.now, false)
+	i.mem.flip(e.now)
 	e.resolve(i)
 	e.emit(Event{Kind: EvClose, Watch: i.w.Name, Key: i.key, Incident: i.id, Finding: i.finding, Duration: e.now - i.opened, Healed: i.healed && !i.told})
 	i.w.open--

@@ -101,15 +101,15 @@ func (e *Engine) present(i *inc, f *detect.Finding, severity detect.Severity, st
 	i.finding.Severity = severity
 	i.present, i.known, i.knownAt = true, true, started
 	i.sample(e.now)
+	if turned && !mutant(mutApproval) {
+		i.approved, i.gateYes = 0, false // they were given for another finding
+	}
 	switch i.phase {
 	case pending:
 		if started >= i.found+i.w.For {
 			e.open(i)
 		}
 	case waiting:
-		if turned && !mutant(mutApproval) {
-			i.approved, i.gateYes = 0, false // they were given for another finding
-		}
 		if turned || recheckedByLook(i.rail) || i.rail == remediate.RailSilence && e.silenced(i) == nil {
 			e.wait(i)
 		}

@@ -14,7 +14,8 @@ type memory struct {
 	cooldown  At      // no step before
 	heals     []At    // within the window of the masking rail, oldest first
 	maskTold  At      // when people were last told of masking; -1 never
-	flips     []flip  // openings and closings, newest last
+	flips     []At    // when it opened or closed, newest last
+	flapping  bool    // as of the last time that it might have closed
 	abandoned []*call // that still run
 }
 

@@ -85,6 +85,7 @@ type seenWatch struct {
 	trial     string
 	wait      At // of the last opening
 	failures  []At
+	brokeBy   string
 	open      int
 }
 
@@ -97,7 +98,7 @@ type seenKey struct {
 	severity       detect.Severity
 	heals          []At
 	cooldown       At
-	flips          []flip
+	flips          []At
 	running        bool
 	mark, batch    int // of looks and decisions: when it was last named
 }
@@ -179,7 +180,7 @@ func (m *monitor) inputs(ins []Input) {
 		case InRan:
 			k := owedKey{in.Incident, in.Attempt}
 			if u := m.owed[k]; u != nil {
-				if in.Result == Skip {
+				if in.Result == Skip && in.Try == 1 {
 					delete(m.owed, k)
 				}
 				u.ended = true

@@ -37,7 +37,7 @@ var mutations = map[mutation]string{
 	mutUndoHalted:  "halt: undos run",
 	mutSilence:     "silence: steps run, people are told",
 	mutSafeMode:    "safe mode: steps run",
-	mutGrace:       "grace: steps start after the stop",
+	mutGrace:       "grace: a stop is ignored",
 	mutStale:       "stale: acts on what was seen while held",
 	mutCardinality: "cardinality: no bound",
 	mutHeldTooLong: "held too long: nobody is told",

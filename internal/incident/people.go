@@ -182,7 +182,7 @@ func (e *Engine) mustAsk(i *inc, s *remediate.Step) bool {
 func (e *Engine) ask(i *inc, s *remediate.Step) {
 	e.unwait(i)
 	e.unhold(i)
-	i.phase = asking
+	i.phase, i.gateYes = asking, false
 	i.due = e.now + askFor
 	i.proposals++
 	p := &Proposal{

@@ -21,7 +21,7 @@ func randomInputs() int {
 	switch {
 	case os.Getenv("SELFHEAL_LONG") != "":
 		return 20_000_000
-	case testing.Short():
+	case testing.Short(), slow:
 		return 100_000
 	}
 	return 1_000_000
@@ -45,7 +45,8 @@ func playSeed(t testing.TB, seed uint64) int {
 	s := newScript(&d)
 	s.play()
 	if s.failed != "" {
-		t.Fatalf("seed %d: %s: %s\n%s", seed, s.failed, s.monitor.detail, story(seed, os.Getenv("SELFHEAL_STORY")))
+		again := splitmix(seed)
+		t.Fatalf("seed %d: %s: %s\n%s", seed, s.failed, s.monitor.detail, story(&again))
 	}
 	return s.inputs
 }
@@ -91,10 +92,10 @@ func FuzzEngine(f *testing.F) {
 		f.Add([]byte(strings.Repeat(fmt.Sprint(n), 40*n)))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s := newScript(&fuzzed{data: data[:min(len(data), 4096)]})
+		s := newScript(&fuzzed{data: data[:min(len(data), 1024)]})
 		s.play()
 		if s.failed != "" {
-			t.Fatalf("%s: %s", s.failed, s.monitor.detail)
+			t.Fatalf("%s: %s\n%s", s.failed, s.monitor.detail, story(&fuzzed{data: data[:min(len(data), 1024)]}))
 		}
 	})
 }

@@ -44,7 +44,7 @@ func (e *Engine) heldBy(i *inc) (rail remediate.Rail, why string, until At) {
 func (e *Engine) stopped(i *inc, s *remediate.Step) (remediate.Rail, string, At) {
 	aboveSafe := s == nil || s.Risk.AboveSafe()
 	switch {
-	case e.stopping && !mutant(mutGrace):
+	case e.stopping:
 		return remediate.RailGrace, "the supervisor is shutting down", never
 	case s == nil:
 		return "", "", never // people may always be told; page minds the silence

@@ -181,6 +181,11 @@ func (e *Engine) Whole() Whole {
 	if e.tilt.until > 0 {
 		s.TiltSince, s.TiltWhy = e.tilt.since, e.tilt.why
 	}
+	for _, left := range e.left {
+		for _, m := range left {
+			s.Abandoned += len(m.abandoned)
+		}
+	}
 	for _, w := range e.watches {
 		for _, m := range w.keys {
 			s.Abandoned += len(m.abandoned)

@@ -76,8 +76,9 @@ func (e *Engine) stormWeigh() {
 		return
 	}
 	st.weigh = false
-	// Those that open now were found no longer ago than the longest For.
-	st.recent = slices.DeleteFunc(st.recent, func(s *stormed) bool { return s.found+e.longestFor+stormWithin < e.now })
+	// What opens from now on was found no longer ago than the longest For, give
+	// or take the look that opened it.
+	st.recent = slices.DeleteFunc(st.recent, func(s *stormed) bool { return s.found+e.longestFor+stormCalm < e.now })
 	for _, s := range st.recent {
 		if e.byID[s.inc.id] == s.inc {
 			s.counts = e.silenced(s.inc) == nil && e.causeOpen(s.watch) == ""

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"os"
 	"strings"
 )
 
@@ -57,10 +58,11 @@ func (w *world) tellDecision(d *Decision) {
 	b.WriteByte('\n')
 }
 
-// story plays a seed again and tells what happened last, of one watch if named.
-func story(seed uint64, watch string) string {
-	d := splitmix(seed)
-	s := newScript(&d)
+// story plays a script again and tells what happened last, of one watch if
+// SELFHEAL_STORY names one.
+func story(d dice) string {
+	watch := os.Getenv("SELFHEAL_STORY")
+	s := newScript(d)
 	s.story = &strings.Builder{}
 	s.play()
 	out := "the options are " + fmt.Sprintf("%+v", s.o) + "\n"
@@ -71,7 +73,7 @@ func story(seed uint64, watch string) string {
 	var lines []string // without the looks that set nothing off
 	for l := range strings.Lines(s.story.String()) {
 		if watch == "" || strings.Contains(l, " "+watch) || strings.Contains(l, "> t") || strings.Contains(l, "> s") {
-			if n := len(lines) - 1; n >= 0 && strings.Contains(l, "> ") && strings.Contains(lines[n], "> look") {
+			if n := len(lines) - 1; n >= 0 && strings.Contains(l, "> ") && strings.Contains(lines[n], "> look") && os.Getenv("SELFHEAL_ALL") == "" {
 				lines = lines[:n]
 			}
 			lines = append(lines, l)

@@ -72,6 +72,7 @@ func (e *Engine) inform(i *inc, kind escalate.Kind) {
 	if !i.w.Informs || e.silenced(i) != nil {
 		return
 	}
+	i.informed = true
 	e.do(Decision{Kind: DoTell, Watch: i.w.Name, Key: i.key, Notice: &Notice{
 		Kind: kind, Inform: true, DedupKey: i.id, Watches: []string{i.w.Name}, Incident: *e.snapshot(i),
 	}})
@@ -97,7 +98,7 @@ func (e *Engine) resolve(i *inc) {
 		e.emitInform(i)
 		return
 	}
-	if i.w.Informs {
+	if i.informed {
 		e.do(Decision{Kind: DoTell, Watch: i.w.Name, Key: i.key, Notice: &Notice{
 			Kind: escalate.Resolve, Inform: true, DedupKey: i.id, Watches: []string{i.w.Name}, Incident: *in,
 		}})

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,8 +62,8 @@ func (w *world) timeline() string {
 		names[name(l.watch, l.key)] = true
 	}
 	slices.SortStableFunc(w.lines, func(a, b line) int {
-		if a.at/time.Second != b.at/time.Second || a.at != b.at {
-			return int(min(max(a.at-b.at, -1), 1))
+		if c := cmp.Compare(a.at, b.at); c != 0 {
+			return c
 		}
 		if c := strings.Compare(a.watch, b.watch); c != 0 {
 			return c
@@ -86,14 +87,18 @@ func (w *world) timeline() string {
 // want compares the timeline, indentation ignored, and that nothing was broken.
 func (w *world) want(t *testing.T, timeline string) {
 	t.Helper()
+	require.Equal(t, strings.Join(linesOf(timeline), "\n"), strings.TrimSpace(w.timeline()))
+	require.Empty(t, w.failed, w.monitor.detail)
+}
+
+func linesOf(timeline string) []string {
 	var lines []string
 	for l := range strings.Lines(timeline) {
 		if l = strings.TrimSpace(l); l != "" {
 			lines = append(lines, l)
 		}
 	}
-	require.Equal(t, strings.Join(lines, "\n")+"\n", w.timeline())
-	require.Empty(t, w.failed, w.monitor.detail)
+	return lines
 }
 
 // staged is a world of one watch whose timeline is kept.

@@ -199,10 +199,8 @@ func (e *Engine) undoWaits(i *inc, o *owed) (bool, string) {
 
 func (e *Engine) abandonedOf(o *owed, i *inc) []*call {
 	if o.shared != nil && o.joined {
-		if w := e.watches[o.shared.taker.watch]; w != nil {
-			if m := w.keys[o.shared.taker.key]; m != nil {
-				return m.abandoned
-			}
+		if m := e.keysOf(o.shared.taker.watch)[o.shared.taker.key]; m != nil {
+			return m.abandoned
 		}
 	}
 	return i.mem.abandoned

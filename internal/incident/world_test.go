@@ -36,6 +36,7 @@ type world struct {
 	gate   func(d *Decision) (took At, err error)
 
 	asked   func(ev *Event)
+	onTell  func(n *Notice)
 	lines   []line           // the timeline, where it is kept
 	keep    bool             // keep the timeline
 	trace   *strings.Builder // every decision, whole
@@ -107,7 +108,7 @@ func (w *world) add(cfg Watch) *watched {
 	s := &watched{cfg: cfg, sick: map[string]detect.Finding{}}
 	w.watches[cfg.Name] = s
 	w.put(Input{Kind: InAdd, Watch: cfg.Name, Add: &cfg})
-	w.every(s)
+	w.after(0, func() { w.every(s) })
 	return s
 }
 
@@ -249,7 +250,11 @@ func (w *world) instant() {
 		switch {
 		case len(w.in) > 0:
 			ins := w.in
-			w.in, w.next = w.next, nil
+			next := w.next
+			w.in, w.next = nil, nil
+			for _, in := range next {
+				w.put(in)
+			}
 			w.step(ins...)
 		case w.e.Pending():
 			if w.record != nil {
@@ -305,6 +310,10 @@ func (w *world) carryOut(ds []Decision) {
 			if w.keep {
 				w.line(&d.Event)
 			}
+		case DoTell:
+			if w.onTell != nil {
+				w.onTell(d.Notice)
+			}
 		case DoGate:
 			took, err := w.gate(d)
 			in := Input{Kind: InGated, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Err: err}
@@ -320,7 +329,10 @@ func (w *world) carryOut(ds []Decision) {
 	}
 }
 
-var errFailed = errors.New("it failed")
+var (
+	errFailed      = errors.New("it failed")
+	errFailedToSee = errors.New("no route")
+)
 
 // call lets a call of user code end as its answer says.
 func (w *world) call(d *Decision, incident, key string, attempt int, a answer, kind InputKind) {

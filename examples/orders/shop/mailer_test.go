@@ -14,7 +14,7 @@ func TestALeakIsHealedByARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMailer(Production())
 		m.Start()
-		t.Cleanup(func() { require.NoError(t, m.Stop(t.Context())) })
+		defer func() { require.NoError(t, m.Stop(t.Context())) }()
 		trial := selfhealtest.Start(t, m.Healing())
 		confirm := func(seconds int) {
 			for range seconds {
@@ -31,9 +31,9 @@ func TestALeakIsHealedByARestart(t *testing.T) {
 		confirm(600)
 
 		trial.Want(`
-			6m10s open orders/mailer: 6200 goroutines is above 5000
-			7m10s step restart-mailer: healed
-			10m10s close`)
+			6m11s open orders/mailer: 6220 goroutines is above 5000
+			7m11s step restart-mailer: healed
+			10m11s close`)
 		n, _ := m.Goroutines(t.Context())
 		require.Less(t, n, int64(100))
 		require.Greater(t, m.Confirmed(), int64(1200))

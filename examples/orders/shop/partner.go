@@ -86,8 +86,8 @@ func (p *Partner) Healing() selfheal.Watch {
 		For:      time.Minute,
 		KeepFor:  3 * time.Minute,
 		Playbook: remediate.Ladder(
-			remediate.Step{Name: "reconnect", Run: p.Reconnect, Settle: 2 * time.Minute, Risk: remediate.Safe},
-			remediate.Step{Name: "restart-session", Run: p.Restart, Lasting: true, Settle: 2 * time.Minute},
+			remediate.Step{Name: "reconnect", Run: p.Reconnect, Settle: 4 * time.Minute, Risk: remediate.Safe},
+			remediate.Step{Name: "restart-session", Run: p.Restart, Lasting: true, Settle: 4 * time.Minute},
 		),
 	}
 }

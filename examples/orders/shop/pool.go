@@ -26,6 +26,7 @@ type Pool struct {
 	mu      sync.Mutex
 	workers []*worker
 	lost    int // workers that hang and were replaced
+	next    *time.Timer
 	running sync.WaitGroup
 }
 
@@ -38,12 +39,34 @@ func NewPool(c Config, q *Queue, hire func() Serve, finished func(Order, error))
 }
 
 // Start hires the first workers.
-func (p *Pool) Start() { p.resize(p.min) }
+func (p *Pool) Start() {
+	p.resize(p.min)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next = time.AfterFunc(p.stuck/4, p.rollCall)
+}
 
 // Stop sends all workers home and waits for those that do not hang.
 func (p *Pool) Stop() {
 	p.resize(0)
+	p.next.Stop()
 	p.running.Wait()
+}
+
+// rollCall asks all workers for a sign of life. One that serves an order does not
+// answer, and need not, for as long as an order may take.
+func (p *Pool) rollCall() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.workers {
+		select {
+		case w.called <- struct{}{}:
+		default:
+		}
+	}
+	if len(p.workers) > 0 {
+		p.next.Reset(p.stuck / 4)
+	}
 }
 
 // ScaleUp hires as many workers as there may be.
@@ -72,7 +95,10 @@ func (p *Pool) resize(n int) {
 
 // start is called with p.mu held.
 func (p *Pool) start(name string) *worker {
-	w := &worker{name: name, pool: p, serve: p.hire(), home: make(chan struct{}), beat: detect.Heartbeat(p.stuck)}
+	w := &worker{
+		name: name, pool: p, serve: p.hire(), beat: detect.Heartbeat(p.stuck),
+		home: make(chan struct{}), called: make(chan struct{}),
+	}
 	p.running.Add(1)
 	go w.work()
 	return w

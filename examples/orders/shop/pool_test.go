@@ -34,7 +34,7 @@ func TestAWorkerThatHangsIsReplaced(t *testing.T) {
 			served = append(served, o.ID)
 		})
 		pool.Start()
-		t.Cleanup(pool.Stop)
+		defer pool.Stop()
 		trial := selfhealtest.Start(t, pool.Healing())
 
 		time.Sleep(10 * time.Second)
@@ -65,7 +65,7 @@ func TestASlowWorkerIsLeftAlone(t *testing.T) {
 		slow := func(context.Context, Order) error { time.Sleep(29 * time.Second); return nil }
 		pool := NewPool(c, queue, func() Serve { return slow }, func(Order, error) {})
 		pool.Start()
-		t.Cleanup(pool.Stop)
+		defer pool.Stop()
 		trial := selfhealtest.Start(t, pool.Healing())
 		time.Sleep(10 * time.Minute)
 		for range 100 {

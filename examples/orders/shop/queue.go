@@ -74,7 +74,10 @@ func (q *Queue) Healing(p *Pool) selfheal.Watch {
 			},
 			remediate.Step{
 				Name: "shed-load", Run: q.Shed, Undo: q.Restore,
-				Settle: 10 * time.Minute, // what waits already must drain first
+				// What waits already must drain first. That may take longer than ten
+				// minutes; to shed again does no harm, and to look again is the point.
+				Settle: 10 * time.Minute,
+				Retry:  remediate.Backoff{Tries: 3, Initial: time.Minute},
 			},
 		),
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // slowShop is the real queue and the real pool around a payment server that serves
-// four at once. It runs until the test ends.
+// four at once.
 type slowShop struct {
 	queue   *Queue
 	pool    *Pool
@@ -21,7 +21,7 @@ type slowShop struct {
 	refused atomic.Int64
 }
 
-func newSlowShop(t *testing.T, latency time.Duration) *slowShop {
+func newSlowShop(latency time.Duration) *slowShop {
 	s := &slowShop{queue: NewQueue(Production().QueueSize)}
 	s.latency.Store(int64(latency))
 	slots := make(chan struct{}, 4)
@@ -33,13 +33,12 @@ func newSlowShop(t *testing.T, latency time.Duration) *slowShop {
 	}
 	s.pool = NewPool(Production(), s.queue, func() Serve { return serve }, func(Order, error) {})
 	s.pool.Start()
-	t.Cleanup(s.pool.Stop)
 	return s
 }
 
-// customers come 50 a second.
-func (s *slowShop) customers(ctx context.Context) {
-	for ctx.Err() == nil {
+// customers come 50 a second, for a while.
+func (s *slowShop) customers(d time.Duration) {
+	for range d / time.Second {
 		time.Sleep(time.Second)
 		for range 50 {
 			if s.queue.Put(Order{}) != nil {
@@ -53,14 +52,14 @@ func (s *slowShop) customers(ctx context.Context) {
 // come. Half an hour of that takes well under a second.
 func TestALongQueueIsHealedByShedding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlowShop(t, 200*time.Millisecond)
-		go s.customers(t.Context())
+		s := newSlowShop(200 * time.Millisecond)
+		defer s.pool.Stop()
 		trial := selfhealtest.Start(t, s.queue.Healing(s.pool))
 
-		time.Sleep(20 * time.Minute)
+		s.customers(20 * time.Minute)
 		require.True(t, s.queue.Shedding())
 		s.latency.Store(int64(10 * time.Millisecond)) // it recovers
-		time.Sleep(10 * time.Minute)
+		s.customers(10 * time.Minute)
 
 		trial.Want(`
 			4m47s open orders/queue: 8618 orders is above 5000
@@ -79,14 +78,15 @@ func TestALongQueueIsHealedByShedding(t *testing.T) {
 // A rush that is over within two minutes is nobody's business.
 func TestAShortRushIsLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlowShop(t, 50*time.Millisecond)
+		s := newSlowShop(60 * time.Millisecond)
+		defer s.pool.Stop()
 		trial := selfhealtest.Start(t, s.queue.Healing(s.pool))
 		time.Sleep(time.Minute)
 		for range 6_000 {
 			require.NoError(t, s.queue.Put(Order{}))
 		}
 		time.Sleep(10 * time.Minute)
-		trial.Want(`2m3s blip`)
+		trial.Want(`2m15s blip`)
 		require.Equal(t, Production().Workers, s.pool.Size())
 	})
 }

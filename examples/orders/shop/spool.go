@@ -50,7 +50,7 @@ func receiptNumber(name string) (n int, ok bool) {
 	digits, _ := strings.CutPrefix(name, "receipt-")
 	digits, _ = strings.CutSuffix(digits, ".txt")
 	n, err := strconv.Atoi(digits)
-	return n, err == nil && name == receiptName(n)
+	return n, err == nil && n > 0 && name == receiptName(n)
 }
 
 // Receipts returns the numbers of the receipts, oldest first, and how many bytes

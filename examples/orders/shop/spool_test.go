@@ -29,7 +29,7 @@ func TestAFullSpoolIsHealedByDeletingOldReceipts(t *testing.T) {
 		trial := selfhealtest.Start(t, s.Healing())
 		time.Sleep(10 * time.Minute)
 		trial.Want(`
-			1m0s open orders/spool: 122 KiB is above 100
+			1m0s open orders/spool: 121 KiB is above 100
 			2m0s step delete-old: healed
 			5m0s close`)
 		numbers, _, err := s.Receipts()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
 )
@@ -15,6 +14,7 @@ type worker struct {
 	pool   *Pool
 	serve  Serve
 	home   chan struct{} // closed: finish what you have and go
+	called chan struct{} // are you there?
 	beat   *detect.Beat
 	served atomic.Int64
 
@@ -30,22 +30,21 @@ func (w *worker) work() {
 			w.pool.running.Done()
 		}
 	}()
-	idle := time.NewTicker(w.pool.stuck / 4)
-	defer idle.Stop()
+	w.beat.Beat()
 	for {
-		w.beat.Beat()
 		select {
 		case <-w.home:
 			return
-		default:
+		default: // going home comes before another order
 		}
 		select {
 		case <-w.home:
 			return
-		case <-idle.C: // nothing to do is no reason to look dead
+		case <-w.called: // nothing to do is no reason to look dead
+			w.beat.Beat()
 		case o := <-w.pool.orders:
-			// One beat an order, before it and none while it is served: the budget of
-			// the heartbeat says how long an order may take.
+			// One beat before an order and none while it is served: the budget of the
+			// heartbeat says how long an order may take.
 			w.beat.Beat()
 			w.take(o)
 			err := w.serve(context.Background(), o)
@@ -53,6 +52,7 @@ func (w *worker) work() {
 				w.served.Add(1)
 				w.pool.finished(o, err)
 			}
+			w.beat.Beat()
 		}
 	}
 }
