@@ -220,6 +220,12 @@ type (
 		About
 		For time.Duration
 	}
+	// EventDrop says that a watch has more sick keys than it may: the rest is one
+	// incident that only escalates.
+	EventDrop struct {
+		About
+		Keys int
+	}
 	// EventAbandoned says that a call ignored its context and still runs.
 	EventAbandoned struct {
 		About
@@ -310,6 +316,10 @@ func (e EventAck) Line(n bool) string     { return e.line(n, "ack", "by "+e.By) 
 func (e EventAck) String() string         { return e.Line(true) }
 func (e EventBreaker) Line(n bool) string { return e.line(n, "breaker open for", e.For.String()) }
 func (e EventBreaker) String() string     { return e.Line(true) }
+func (e EventDrop) Line(n bool) string {
+	return e.line(n, "drop", fmt.Sprintf("%d keys", e.Keys))
+}
+func (e EventDrop) String() string { return e.Line(true) }
 func (e EventAbandoned) Line(n bool) string {
 	return e.line(n, "abandoned", e.Where)
 }
@@ -384,6 +394,8 @@ func event(ev *incident.Event, a About) Event {
 		return EventAck{a, ev.By}
 	case incident.EvBreaker:
 		return EventBreaker{a, ev.Duration}
+	case incident.EvDrop:
+		return EventDrop{a, ev.Number}
 	}
 	return nil
 }

@@ -156,7 +156,19 @@ func (s *Supervisor) runStep(e *entry, d incident.Decision) {
 		s.calls.start(c)
 		return
 	}
-	s.gather(e, d, func() { s.calls.start(c) })
+	s.gather(e, d, func() {
+		s.mu.Lock()
+		may := s.engine.MayRun(d.Incident, d.Attempt)
+		s.mu.Unlock()
+		if may {
+			s.calls.start(c)
+			return
+		}
+		s.post(incident.Input{
+			Kind: incident.InRan, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Try: d.Try,
+			Result: incident.Withdrawn,
+		})
+	})
 }
 
 func (s *Supervisor) verifyStep(e *entry, d incident.Decision) {

@@ -449,3 +449,77 @@ func TestLevelsRepeatsAndAnAcknowledgement(t *testing.T) {
 		require.NotEmpty(t, told.Pages())
 	})
 }
+
+// A measure that several incidents share is taken once, held by all of them, and
+// undone when the last lets go.
+func TestASharedMeasureIsTakenOnceAndUndoneByTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := selfhealtest.NewGauge(9), selfhealtest.NewGauge(9)
+		var taken, undone int
+		shed := remediate.Step{
+			Name: "shed", Measure: "shed-orders", Risk: remediate.Safe, Settle: 10 * time.Second,
+			Run: func(_ context.Context, r remediate.Request) error { taken++; return r.Save([]byte("was 100 %")) },
+			Undo: func(_ context.Context, r remediate.Request) error {
+				undone++
+				require.Equal(t, "was 100 %", string(r.Memo))
+				return nil
+			},
+		}
+		trial := selfhealtest.Start(t,
+			selfheal.Watch{Name: "a", Detector: detect.Above(a.Read, 5), Playbook: remediate.Ladder(shed)},
+			selfheal.Watch{Name: "b", Detector: detect.Above(b.Read, 5), Playbook: remediate.Ladder(shed)},
+			selfheal.Watch{Name: "c", Detector: selfhealtest.Script()},
+		)
+		time.Sleep(5 * time.Second)
+		a.Set(1)
+		b.Set(1)
+		time.Sleep(30 * time.Second)
+		b.Set(9)
+		time.Sleep(30 * time.Second)
+		b.Set(1)
+		time.Sleep(5 * time.Minute)
+		require.Equal(t, 1, taken)
+		require.Equal(t, 1, undone)
+		trial.Want(`
+			0s open a: 9 is above 5
+			0s open b: 9 is above 5
+			10s step a shed: healed
+			10s step b shed: healed
+			35s open b: 9 is above 5
+			35s page b exhausted
+			1m10s close a
+			2m5s undo b shed
+			2m5s resolve b
+			2m5s close b`)
+	})
+}
+
+// What is forbidden while evidence is captured does not run after it.
+func TestAHaltDuringEvidenceStopsTheStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		depth := selfhealtest.NewGauge(9)
+		ran := 0
+		trial := selfhealtest.Start(t, selfheal.Watch{
+			Name: "q", Detector: detect.Above(depth.Read, 5),
+			Evidence: []escalate.Gatherer{escalate.GathererFunc(func(ctx context.Context, _ escalate.Incident) ([]escalate.Evidence, error) {
+				time.Sleep(time.Second)
+				return []escalate.Evidence{{Name: "stacks", Ref: "stacks.txt"}}, nil
+			})},
+			Playbook: remediate.Ladder(remediate.Step{Name: "fix", Undo: do(func() { t.Error("nothing was done") }), Run: do(func() { ran++; depth.Set(1) })}),
+		}, selfheal.Watch{Name: "r", Detector: selfhealtest.Script()}, selfheal.Watch{Name: "s", Detector: selfhealtest.Script()})
+		time.Sleep(500 * time.Millisecond)
+		require.NoError(t, trial.Supervisor().Halt("ann", "now"))
+		time.Sleep(59500 * time.Millisecond)
+		require.Zero(t, ran)
+		require.Zero(t, trial.Supervisor().Status().BudgetUsed)
+		depth.Set(1)
+		time.Sleep(5 * time.Minute)
+		trial.Want(`
+			0s open q: 9 is above 5
+			1s hold fix: halt
+			1s page halted
+			2m0s resolve
+			2m0s close`)
+		require.Equal(t, "stacks", trial.Pager().Pages()[0].Incident.Evidence[0].Name)
+	})
+}

@@ -54,6 +54,9 @@ func (t *tracer) take(e Event) {
 	}
 	switch e := e.(type) {
 	case EventStart:
+		if x.attempt != nil {
+			x.attempt.End(at) // it was withdrawn before it ran
+		}
 		_, x.attempt = t.t.Start(x.ctx, "selfheal.attempt", at, trace.WithAttributes(
 			attribute.String("selfheal.step", e.Step), attribute.Int("selfheal.attempt", e.Number),
 		))

@@ -132,10 +132,10 @@ func (o *options) play(ctx context.Context, sc *scene) (r result) {
 		sc.play(s)
 	}
 	if errors.Is(ctx.Err(), context.Canceled) {
-		o.screen.print("", "Interrupted.")
 		if err := s.close(); err != nil {
 			o.screen.print("orders: " + err.Error())
 		}
+		o.screen.print("", "Interrupted.")
 		return result{letter: sc.letter}
 	}
 	settle(s)

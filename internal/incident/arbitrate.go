@@ -15,9 +15,6 @@ func (e *Engine) competes(i *inc, s *remediate.Step) (remediate.Rail, string, At
 	}
 	m := e.measures[s.Measure]
 	if s.Measure != "" && m != nil {
-		if m.taking || m.leaving {
-			return remediate.RailExclusive, "measure " + s.Measure + " is being taken or put back", never
-		}
 		return "", "", never // it is joined: nothing runs
 	}
 	if x := i.w.Playbook.Limits.Exclusive; x != "" && e.exclusive[x] != nil && !mutant(mutExclusive) {

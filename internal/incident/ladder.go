@@ -43,6 +43,9 @@ func (e *Engine) tryStart(i *inc) {
 			return
 		}
 		s := i.step()
+		if e.inHand(s) {
+			return // no rail: it is joined as soon as it is taken, or taken anew
+		}
 		switch {
 		case s == nil:
 			e.unhold(i)
@@ -63,6 +66,15 @@ func (e *Engine) tryStart(i *inc) {
 			e.start(i, s)
 		}
 	}
+}
+
+// inHand says that the shared measure of s is just being taken or put back.
+func (e *Engine) inHand(s *remediate.Step) bool {
+	if s == nil || s.Measure == "" {
+		return false
+	}
+	m := e.measures[s.Measure]
+	return m != nil && (m.taking || m.leaving)
 }
 
 // noRungLeft is where the ladder is at its end, or never had a rung.
@@ -164,6 +176,8 @@ func (e *Engine) ran(i *inc, in *Input) {
 		e.abandon(i, i.number)
 	}
 	switch in.Result {
+	case Withdrawn:
+		e.withdraw(i)
 	case OK:
 		e.taken(i)
 		i.phase = settling
@@ -186,6 +200,36 @@ func (e *Engine) ran(i *inc, in *Input) {
 	default:
 		e.retryOr(i, remediate.Failed)
 	}
+}
+
+// withdraw takes an attempt back that never ran: a rail came down between its
+// start and its Run, while evidence was captured.
+func (e *Engine) withdraw(i *inc) {
+	e.disown(i, i.number)
+	i.record = i.record[:len(i.record)-1]
+	i.number--
+	if i.permit {
+		e.budget = e.budget[:max(len(e.budget)-1, 0)]
+	}
+	e.endTrial(i)
+	e.release(i)
+	if i.w.removing || e.stopping {
+		i.phase = waiting
+		e.leave(i)
+		return
+	}
+	e.wait(i)
+}
+
+// MayRun says whether a step that was started, and whose Run was put off until
+// evidence is captured, may still run now.
+func (e *Engine) MayRun(incident string, attempt int) bool {
+	i := e.byID[incident]
+	if i == nil || i.number != attempt || i.phase != acting || i.w.removing {
+		return false
+	}
+	rail, _, _ := e.stopped(i, i.step())
+	return rail == ""
 }
 
 func settle(s *remediate.Step, every time.Duration) time.Duration {

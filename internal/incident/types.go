@@ -114,6 +114,7 @@ const (
 	Skip            // ErrSkip
 	Escalate        // ErrEscalate
 	Fail            // any other error, a panic or a time-out
+	Withdrawn       // Run was not called: something forbade it while evidence was captured
 )
 
 // An Input is something that became known. Which fields count depends on Kind.

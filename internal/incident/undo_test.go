@@ -36,7 +36,6 @@ func TestASharedMeasure(t *testing.T) {
 	w.want(t, `
 		0s open a: 9 is above 5
 		1s open b: 7 is above 5
-		1s hold b shed-b: exclusive
 		7s step a shed-a: healed
 		7s close a
 		7s step b shed-b: healed
