@@ -1,9 +1,10 @@
+//go:build unix
+
 package selfheal_test
 
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/selfheal-go/selfheal"
 	"github.com/selfheal-go/selfheal/detect"
-	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -48,8 +48,6 @@ func running(b *testing.B, s *selfheal.Supervisor) {
 		<-done
 	})
 }
-
-var nobody = escalate.To(escalate.NotifierFunc(func(context.Context, escalate.Notification) error { return nil }))
 
 // periods are mixed so that the mean is one look a second for each watch.
 var periods = []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 2 * time.Second}
@@ -232,8 +230,6 @@ func BenchmarkHealthyCheck(b *testing.B) {
 		b.ReportMetric(float64(m1.Mallocs-m0.Mallocs)/n, "mallocs/check")
 	})
 }
-
-var quiet = slog.New(slog.DiscardHandler)
 
 func step(run func()) remediate.Playbook {
 	return remediate.Ladder(remediate.Step{Name: "fix", Risk: remediate.Safe, Settle: time.Hour, Run: func(context.Context, remediate.Request) error { run(); return nil }})

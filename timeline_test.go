@@ -1,7 +1,6 @@
 package selfheal_test
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,10 +13,6 @@ import (
 	"github.com/selfheal-go/selfheal/remediate"
 	"github.com/selfheal-go/selfheal/selfhealtest"
 )
-
-func do(f func()) remediate.Action {
-	return func(context.Context, remediate.Request) error { f(); return nil }
-}
 
 // The worked example of the design, to the line.
 func TestTheQueueIsHealedByShedding(t *testing.T) {

@@ -21,8 +21,11 @@
 //	outside.go   the payment server and the gateway
 //	customers.go who orders
 //	faults.go    how each fault is caused, and mended
-//	stage.go     one scene: service, outside world, supervisor, observer, pager
+//	stage.go     one scene: service, outside world, supervisor and observer
+//	pager.go     the phone that rings
 //	scenes.go    what happens in each scene, and what must be true
+//	events.go    questions to the timeline
+//	world.go     questions to the world: goroutines, files
 //	screen.go    what you see
 //	summary.go   the table
 //	serve.go     -serve

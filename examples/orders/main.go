@@ -14,10 +14,8 @@ import (
 	"github.com/selfheal-go/selfheal/examples/orders/shop"
 )
 
-const (
-	limit  = 120 * time.Second // of the whole run, however busy the machine is
-	toRead = time.Second       // between two scenes
-)
+// limit bounds the whole run, however busy the machine is.
+const limit = 120 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -33,7 +31,8 @@ type options struct {
 	sabotage string
 	serve    bool
 	log      bool
-	look     func(*stage) // a test's own look at the world at the end of a scene
+	toRead   time.Duration // between two scenes
+	look     func(*stage)  // a test's own look at the world at the end of a scene
 }
 
 // run is the whole program: 0 if everything happened as told, 1 if not, 2 if the
@@ -62,7 +61,7 @@ func (o *options) run(ctx context.Context) ([]result, int) {
 }
 
 func parse(args []string, out io.Writer) (*options, error) {
-	o := &options{screen: newScreen(out)}
+	o := &options{screen: newScreen(out), toRead: time.Second}
 	f := flag.NewFlagSet("orders", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.StringVar(&o.scenes, "scenes", "abcdef", "the letters of the scenes to play; \"\" for none")
@@ -108,7 +107,7 @@ func (o *options) show(ctx context.Context) ([]result, bool) {
 			break
 		}
 		results = append(results, o.play(ctx, sc))
-		wait(ctx, toRead)
+		wait(ctx, o.toRead)
 	}
 	if len(play) == 0 {
 		return nil, true

@@ -136,10 +136,10 @@ func fullSpool(s *stage) {
 }
 
 func deadlock(s *stage) {
-	const wrap = "shop.(*till).wrap("
-	others := goroutinesIn(wrap)
+	const inMutex = "shop.(*till).wrap("
+	others := goroutinesIn(inMutex)
 	s.breakIt("gift")
-	hung := s.until("a worker hangs in its mutex", func() bool { return goroutinesIn(wrap) > others })
+	hung := s.until("a worker hangs in its mutex", func() bool { return goroutinesIn(inMutex) > others })
 	s.until("it was replaced", s.sawing(ended("replace-worker", remediate.Healed)))
 	s.until("the incident is closed", s.sawing(closed))
 	works := s.until("all workers serve orders", func() bool {

@@ -53,8 +53,6 @@ type script struct {
 	o    Options
 	mix  [faults]bool
 	ids  int
-	asks []string
-	incs []string
 	calm bool // the world has become healthy
 }
 

@@ -110,11 +110,11 @@ type Result uint8
 
 // The results.
 const (
-	OK       Result = iota
-	Skip            // ErrSkip
-	Escalate        // ErrEscalate
-	Fail            // any other error, a panic or a time-out
-	Withdrawn       // Run was not called: something forbade it while evidence was captured
+	OK        Result = iota
+	Skip             // ErrSkip
+	Escalate         // ErrEscalate
+	Fail             // any other error, a panic or a time-out
+	Withdrawn        // Run was not called: something forbade it while evidence was captured
 )
 
 // An Input is something that became known. Which fields count depends on Kind.
