@@ -273,6 +273,9 @@ func (s *Supervisor) tell(n *incident.Notice) {
 	}
 	s.mu.Unlock()
 	plan := union(plans)
+	if n.Incident.Watch == incident.Self && !s.newToStorm(n, plan) {
+		return
+	}
 	note := escalate.Notification{DedupKey: n.DedupKey, Kind: n.Kind, Incident: n.Incident, At: time.Now()}
 	switch {
 	case n.Kind == escalate.Resolve:
@@ -282,6 +285,27 @@ func (s *Supervisor) tell(n *incident.Notice) {
 	default:
 		s.outbox.Input(outbox.Escalate{Notification: note, Plan: plan})
 	}
+}
+
+// newToStorm says whether a notice of a storm tells somebody who was not told of
+// it: a storm that grows is one page, and more only for those whom it reaches
+// later. Only the loop calls it.
+func (s *Supervisor) newToStorm(n *incident.Notice, plan outbox.Plan) bool {
+	if n.Kind == escalate.Resolve {
+		s.stormTold = nil
+		return true
+	}
+	if n.Kind == escalate.Trigger {
+		s.stormTold = map[string]bool{}
+	}
+	fresh := false
+	for _, l := range plan.Levels {
+		for _, name := range l.To {
+			fresh = fresh || !s.stormTold[name]
+			s.stormTold[name] = true
+		}
+	}
+	return fresh || n.Kind == escalate.Trigger
 }
 
 // deliver calls a notifier.

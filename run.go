@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
@@ -189,22 +190,22 @@ func (s *Supervisor) unwake(e *entry) {
 func (r *run) loop() {
 	defer close(r.loopStopped)
 	s := r.s
-	tick, gather := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	var gathered atomic.Bool
+	tick := time.AfterFunc(time.Hour, s.poke)
+	gather := time.AfterFunc(time.Hour, func() { gathered.Store(true); s.poke() })
 	defer tick.Stop()
 	defer gather.Stop()
 	gathering := false
 	var ins []incident.Input
 	var todo []incident.Decision
 	for {
-		arbitrate := false
 		select {
 		case <-r.stopLoop:
 			return
 		case <-s.wake:
-		case <-tick.C:
-		case <-gather.C:
-			gathering, arbitrate = false, true
 		}
+		arbitrate := gathered.Swap(false)
+		gathering = gathering && !arbitrate
 		s.inMu.Lock()
 		ins, s.inbox = s.inbox, ins[:0]
 		s.inMu.Unlock()

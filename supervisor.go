@@ -52,6 +52,8 @@ type Supervisor struct {
 	pump     *pump        // events to the log and the observer
 	calls    calls
 	counts   counts
+	// stormTold are the targets that were told of the storm; the loop alone uses it.
+	stormTold map[string]bool
 }
 
 // entry is a watch as the supervisor keeps it. There may be a million: what a

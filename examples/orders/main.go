@@ -71,6 +71,10 @@ func parse(args []string, out io.Writer) (*options, error) {
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
+	if unknown := strings.Trim(o.scenes, "abcdef"); unknown != "" {
+		fmt.Fprintf(out, "orders: -scenes: there is no scene %q\n", unknown)
+		return nil, errors.New("no such scene")
+	}
 	if o.sabotage != "" && !hasStep(o.sabotage) {
 		fmt.Fprintf(out, "orders: -sabotage: there is no step %q\n", o.sabotage)
 		return nil, errors.New("no such step")

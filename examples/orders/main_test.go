@@ -173,6 +173,7 @@ func post(t *testing.T, url, body string) int {
 func TestFlags(t *testing.T) {
 	out := &display{}
 	require.Equal(t, 2, run(t.Context(), []string{"-sabotage", "nonsense"}, out))
+	require.Equal(t, 2, run(t.Context(), []string{"-scenes", "xyz"}, out))
 	require.Equal(t, 2, run(t.Context(), []string{"-nonsense"}, out))
 	require.Equal(t, 0, run(t.Context(), []string{"-help"}, out))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -20,15 +21,7 @@ func (o *options) explore(ctx context.Context) bool {
 	o.screen.title(sc)
 	s, err := newStage(ctx, o, sc)
 	if err == nil {
-		var control *site
-		if control, err = s.open(s.control()); err == nil {
-			o.instructions(s, control.url)
-			<-ctx.Done()
-			o.screen.print("", "Ending.")
-		}
-	}
-	if s != nil && err == nil {
-		err = s.close()
+		err = errors.Join(s.serve(ctx), s.close())
 	}
 	if err != nil {
 		o.screen.print("orders: " + err.Error())
@@ -36,12 +29,24 @@ func (o *options) explore(ctx context.Context) bool {
 	return err == nil
 }
 
-func (o *options) instructions(s *stage, control string) {
+// serve waits for ctrl-C.
+func (s *stage) serve(ctx context.Context) error {
+	control, err := s.open(s.control())
+	if err != nil {
+		return err
+	}
+	s.instructions(control.url)
+	<-ctx.Done()
+	s.screen.print("", "Ending.")
+	return nil
+}
+
+func (s *stage) instructions(control string) {
 	var names []string
 	for _, f := range faults() {
 		names = append(names, f.name)
 	}
-	o.screen.print(
+	s.screen.print(
 		"   status, as JSON   curl "+control+"/status",
 		"   an order          curl -d '{\"customer\":\"you@example.com\",\"cents\":990}' "+s.front.url+"/orders",
 		"   a fault           curl -X POST "+control+"/break/NAME",

@@ -53,7 +53,8 @@ func (e *Engine) Begin(epoch time.Time, waited time.Duration) {
 
 // Watching tells the engine how many watches there are, for the rail that
 // compares how many are sick with how many there are: a shell may add a watch
-// only when it first has something to say of it.
+// only when it first has something to say of it. A shell that adds all of them
+// need not say.
 func (e *Engine) Watching(n int) { e.total = n }
 
 // people handles what people say; each is answered with DoReply.

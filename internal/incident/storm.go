@@ -89,10 +89,12 @@ func (e *Engine) stormWeigh() {
 		return
 	}
 	n, from, to := e.stormSize()
-	total := 0
-	for _, w := range e.watches {
-		if !w.removing {
-			total++
+	total := e.total
+	if total == 0 {
+		for _, w := range e.watches {
+			if !w.removing {
+				total++
+			}
 		}
 	}
 	if n > stormMore || n >= max(stormHalfOf, (total+1)/2) {

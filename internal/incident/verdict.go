@@ -81,6 +81,10 @@ func (e *Engine) notHealed(i *inc, s *remediate.Step) {
 	}
 }
 
+// growthMargin is how much faster than before the distance must grow to count as
+// faster: a fault that grows evenly never reads quite evenly.
+const growthMargin = 1.25
+
 // worse compares how far past its limit the value is with how far it was when
 // the rung began, and how fast it grew with the minute before.
 func (e *Engine) worse(i *inc) (bool, string) {
@@ -93,7 +97,7 @@ func (e *Engine) worse(i *inc) (bool, string) {
 	}
 	far := i.distance()
 	during := (far - i.climb.far) / max(e.now-i.climb.began, time.Millisecond).Seconds()
-	if far > 1.5*i.climb.far && during > i.climb.growth {
+	if far > 1.5*i.climb.far && during > growthMargin*i.climb.growth {
 		return true, fmt.Sprintf("%g past its limit when the step began, %g now", i.climb.far, far)
 	}
 	return false, ""
