@@ -30,13 +30,14 @@ func (i *inc) sample(now At) {
 	s.n++
 }
 
-// distance is how far past its limit the value is, whichever side that is.
+// distance is how far past its limit the value is, whichever side that is;
+// negative while hysteresis alone keeps the finding.
 func (i *inc) distance() float64 {
 	d := i.finding.Value - i.finding.Limit
 	if i.below {
-		d = -d
+		return -d
 	}
-	return max(d, 0)
+	return d
 }
 
 // growth is how fast the distance grew in the minute before now, a second.

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/selfheal-go/selfheal/escalate"
@@ -97,7 +98,10 @@ func (e *Engine) worse(i *inc) (bool, string) {
 	}
 	far := i.distance()
 	during := (far - i.climb.far) / max(e.now-i.climb.began, time.Millisecond).Seconds()
-	if far > 1.5*i.climb.far && during > growthMargin*i.climb.growth {
+	// Just at the limit any step is a multiple: a tenth of the limit is the least
+	// that counts as a distance to grow from.
+	base := max(i.climb.far, math.Abs(f.Limit)/10)
+	if far > 1.5*base && during > growthMargin*i.climb.growth {
 		return true, fmt.Sprintf("%g past its limit when the step began, %g now", i.climb.far, far)
 	}
 	return false, ""
