@@ -1,0 +1,211 @@
+package host
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"encoding/pem"
+	"math"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFilesOfTheKernelAreRead(t *testing.T) {
+	s, err := parsePressure([]byte("some avg10=1.00 avg60=0.50 avg300=0.10 total=123\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=45\n"))
+	require.NoError(t, err)
+	require.Equal(t, stall{123, 45}, s)
+	s, err = parsePressure([]byte("some avg10=1.00 avg60=0.50 avg300=0.10 total=123\n"))
+	require.NoError(t, err, "the CPU has no full line on older kernels")
+	require.Equal(t, stall{some: 123}, s)
+	_, err = parsePressure(nil)
+	require.Error(t, err)
+
+	used, most, err := parseFileTable([]byte("2075\t100\t2466186\n"))
+	require.NoError(t, err)
+	require.Equal(t, [2]uint64{1975, 2466186}, [2]uint64{used, most})
+	_, _, err = parseFileTable([]byte("2075\t0\n"))
+	require.Error(t, err)
+
+	for text, want := range map[string]uint64{"max\n": unlimited, "9223372036854771712\n": unlimited, "4096\n": 4096, "0": 0} {
+		n, err := parseLimit([]byte(text))
+		require.NoError(t, err)
+		require.Equal(t, want, n)
+	}
+	for _, text := range []string{"", "-1", "many", "1 2"} {
+		_, err := parseLimit([]byte(text))
+		require.Error(t, err, text)
+	}
+
+	n, ok := parseField([]byte("high 3\noom 1\noom_kill 2\n"), "oom_kill")
+	require.True(t, ok)
+	require.EqualValues(t, 2, n)
+	_, ok = parseField([]byte("oom_killer 2\n"), "oom_kill")
+	require.False(t, ok)
+}
+
+func TestGroupsAreFound(t *testing.T) {
+	for _, c := range []struct{ groups, controller, want string }{
+		{"0::/a b\n", "memory", "/a b v2"},
+		{"4:memory:/a\n0::/b\n", "memory", "/a v1"},
+		{"0::/b\n4:cpu,cpuacct:/a\n", "cpu", "/a v1"},
+		{"4:memory:/a\n0::/b\n", "cpu", "/b v2"},
+		{"4:memory:/a\n0::/b\n", "", "/b v2"},
+		{"1:name=systemd:/x\n", "memory", "none"},
+	} {
+		name, v2, ok := parseGroup(c.groups, c.controller)
+		got := name + map[bool]string{true: " v2", false: " v1"}[v2]
+		if !ok {
+			got = "none"
+		}
+		require.Equal(t, c.want, got, c.groups)
+	}
+	m, ok := parseMount("36 35 0:26 /docker/x /sys/fs/cgroup/a\\040b rw,relatime - cgroup cgroup rw,memory\n", "memory", false)
+	require.True(t, ok)
+	require.Equal(t, mounted{"/docker/x", "/sys/fs/cgroup/a b"}, m)
+	require.Equal(t, "/y", m.inside("/docker/x/y"))
+	require.Equal(t, "/", m.inside("/elsewhere"), "a group that is named from outside")
+}
+
+func TestPeersAreRead(t *testing.T) {
+	peers := map[string]string{}
+	text, err := os.ReadFile(filepath.Join("testdata", "net-tcp"))
+	require.NoError(t, err)
+	parsePeers(text, peers)
+	require.Equal(t, map[string]string{"1001": "listening", "1002": "127.0.0.1:5432", "1003": "10.1.2.3:443"}, peers)
+	peer, err := parsePeer("0000000000000000FFFF00000100007F:1F90")
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:8080", peer, "a version 4 address in a version 6 one")
+	for link, want := range map[string]string{
+		"socket:[1002]": "tcp 127.0.0.1:5432", "socket:[9]": "socket", "pipe:[4]": "pipe", "anon_inode:[eventpoll]": "anon_inode:[eventpoll]",
+		"/var/log/a.log": "file in /var/log", "/tmp/x (deleted)": "deleted file", "net:[1]": "net",
+	} {
+		require.Equal(t, want, kindOfLink(link, peers))
+	}
+}
+
+// What is counted is what grew, whatever the readings are.
+func TestTheWindow(t *testing.T) {
+	w := window{length: 10 * time.Second}
+	at := func(s float64, n uint64) float64 {
+		d, _, over := w.add(time.Duration(s*float64(time.Second)), n, 0)
+		return float64(d) / over.Seconds()
+	}
+	require.Zero(t, at(0, 1000), "what was before the first reading says nothing")
+	require.InDelta(t, 1, at(1, 1010), 1e-9, "before it is full, the rest counts as quiet")
+	for s := 2; s <= 30; s++ {
+		at(float64(s), 1000+10*uint64(s))
+	}
+	require.InDelta(t, 10, at(31, 1310), 1e-9)
+	require.Zero(t, at(32, 5), "a counter that began anew")
+	require.Zero(t, at(100, 9000), "a gap says nothing of when it grew")
+	for i := range 10_000 { // readings at any distance
+		at(100+float64(i)*0.013, 9000+uint64(i))
+	}
+	require.InDelta(t, 1/0.013, at(100+10_000*0.013, 19_000), 1)
+}
+
+func FuzzPressure(f *testing.F) {
+	f.Add([]byte("some avg10=1.00 avg60=0.50 avg300=0.10 total=123\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=45\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if s, err := parsePressure(text); err != nil && s != (stall{}) {
+			t.Fatal("an error and a reading")
+		}
+	})
+}
+
+func FuzzNumbers(f *testing.F) {
+	f.Add([]byte("2075\t0\t2466186\n"), "oom_kill")
+	f.Add([]byte("high 3\noom_kill 2\n"), "oom_kill")
+	f.Add([]byte(openLimits), "x")
+	f.Fuzz(func(t *testing.T, text []byte, name string) {
+		if n, ok := parseUint(text); ok {
+			want, err := strconv.ParseUint(string(text), 10, 64)
+			if err != nil || n != want {
+				t.Fatalf("%q is %d", text, n)
+			}
+		}
+		if n, ok := parseField(text, name); ok && !strings.Contains(string(text), strconv.FormatUint(n, 10)) {
+			t.Fatalf("%d is not in %q", n, text) // leading zeros would be the only other way
+		}
+		_, _ = parseLimit(text)
+		_, _ = parseOpenFiles(text)
+		if used, _, err := parseFileTable(text); err == nil && used > math.MaxUint64-9 {
+			t.Fatal("fewer than none are used")
+		}
+	})
+}
+
+func FuzzGroups(f *testing.F) {
+	f.Add("4:memory:/a\n0::/b\n", "36 35 0:26 /r /sys/fs/cgroup/a\\040b rw - cgroup cgroup rw,memory\n", "memory")
+	f.Fuzz(func(t *testing.T, groups, mounts, controller string) {
+		name, v2, ok := parseGroup(groups, controller)
+		if ok && !strings.HasPrefix(name, "/") {
+			t.Fatalf("the group %q", name)
+		}
+		m, _ := parseMount(mounts, controller, v2)
+		if in := m.inside(name); !path.IsAbs(in) || in != path.Clean(in) {
+			t.Fatalf("inside is %q", in)
+		}
+	})
+}
+
+func FuzzPeers(f *testing.F) {
+	text, _ := os.ReadFile(filepath.Join("testdata", "net-tcp"))
+	f.Add(text)
+	f.Fuzz(func(t *testing.T, text []byte) { parsePeers(text, map[string]string{}) })
+}
+
+func FuzzNTP(f *testing.F) {
+	f.Add(make([]byte, 48), int64(0))
+	f.Add(bytes.Repeat([]byte{0xff}, 64), int64(1<<40))
+	f.Fuzz(func(t *testing.T, text []byte, near int64) {
+		now := time.Unix(near%(1<<40), 0)
+		origin := []byte("12345678")
+		if len(text) >= 48 {
+			copy(text[24:], origin)
+			text[0] = 4<<3 | 4
+		}
+		received, answered, err := parseNTP(text, origin, now)
+		if err == nil && (answered.Before(received) || received.Sub(now).Abs() > 70*365*24*time.Hour) {
+			t.Fatalf("%v and %v near %v", received, answered, now)
+		}
+	})
+}
+
+func FuzzChain(f *testing.F) {
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: newAuthority(f, "ca").leaf(f, life{until: time.Hour}).Raw}))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, err := parseChain(text)
+		if (err == nil) != (len(c) > 0) {
+			t.Fatal("neither a chain nor an error")
+		}
+		if err == nil {
+			endingOf(c, "", time.Now())
+		}
+	})
+}
+
+func FuzzRecord(f *testing.F) {
+	text, _ := json.Marshal(record{Seen: []int64{1}, Near: true})
+	f.Add(text)
+	f.Add(text[:len(text)/2])
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if r := parseRecord(text); len(r.Seen) > killsKept {
+			t.Fatal("more than was kept")
+		}
+	})
+}
+
+func entry(name string) []byte {
+	b := make([]byte, (19+len(name)+1+7)/8*8)
+	binary.NativeEndian.PutUint16(b[16:], uint16(len(b)))
+	copy(b[19:], name)
+	return b
+}
