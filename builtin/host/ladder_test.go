@@ -39,6 +39,7 @@ func newShort(t *testing.T) *short {
 	go func() {
 		defer close(done)
 		var some, full time.Duration
+		time.Sleep(50 * time.Millisecond) // no look is at the same instant
 		for {
 			select {
 			case <-s.stop:
