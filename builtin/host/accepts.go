@@ -28,11 +28,19 @@ type Accepts struct {
 // NewAccepts returns an Accepts without a bound.
 func NewAccepts() *Accepts { return &Accepts{room: make(chan struct{})} }
 
-// Open is how many connections are open, and Most the bound in force; 0 without one.
-func (a *Accepts) Open() int { a.mu.Lock(); defer a.mu.Unlock(); return a.open }
+// Open is how many connections are open.
+func (a *Accepts) Open() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.open
+}
 
 // Most is the bound in force; 0 without one.
-func (a *Accepts) Most() int { a.mu.Lock(); defer a.mu.Unlock(); return a.most }
+func (a *Accepts) Most() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.most
+}
 
 // Step lowers the bound to three quarters of what is open, and lifts it in Undo. An
 // Accept that is under way takes one connection more, for each listener. It skips

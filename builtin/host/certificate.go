@@ -25,7 +25,8 @@ type Certificate struct {
 	File string
 	// Served is the address, host:port, at which it is served over TLS. It is looked
 	// at by a handshake that sends no data and trusts nobody: what is presented is
-	// judged here. "" means what Pair holds, or that only the file is looked at.
+	// judged here. A server that insists on a client certificate may refuse it, which
+	// is blind. "" means what Pair holds, or that only the file is looked at.
 	Served string
 	// ServerName is what the handshake asks for. "" means the host of Served.
 	ServerName string
@@ -205,7 +206,7 @@ func (o Options) named(label string) *Certificate {
 // certificateLabel carries the name of a certificate in findings.
 const certificateLabel = "certificate"
 
-// Reload is a step that makes the service read a certificate file again. A pair of
+// reload is a step that makes the service read a certificate file again. A pair of
 // ours is checked before it is taken, so that it is Safe.
 func (o Options) reload() remediate.Step {
 	return remediate.Step{

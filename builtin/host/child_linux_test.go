@@ -82,7 +82,10 @@ func descriptorChild(role string) int {
 		if n.Incident.Finding.Key != "" {
 			return tell("/other")
 		}
-		return tell("/page?" + strings.ReplaceAll(string(n.Incident.Reason), " ", "-"))
+		if err := tell("/page?" + strings.ReplaceAll(string(n.Incident.Reason), " ", "-")); err != nil {
+			return errors.New("the pager is not reached") // it does not say that descriptors are lacking
+		}
+		return nil
 	}))
 	o := Options{Every: 50 * time.Millisecond, Descriptors: DescriptorOptions{Reserve: reserve, HostAct: -1}}
 	if role == "leak" {

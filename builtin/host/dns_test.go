@@ -67,6 +67,18 @@ func TestDNSConforms(t *testing.T) {
 	})
 }
 
+// What was before a fix does not count against it.
+func TestHowManyFailuresMakeAFinding(t *testing.T) {
+	var r resolved
+	for i, c := range []struct {
+		why  string
+		sick bool
+	}{{"", false}, {"x", false}, {"", false}, {"x", false}, {"x", true}, {"", true}, {"x", true}, {"", true}, {"", false}, {"x", false}, {"x", false}, {"x", true}} {
+		r.take(c.why, 3, 5)
+		require.Equal(t, c.sick, r.sick, i)
+	}
+}
+
 // The first server dies; the service goes on with what it knew, then with the second
 // server for what it did not know; both are put back when the first is well again.
 func TestARealServerDiesAndTheServiceGoesOn(t *testing.T) {

@@ -208,10 +208,15 @@ func (o Options) oomProblem() error {
 	return m.join()
 }
 
-func (o Options) cpuProblem(levels map[string]Levels) error {
+type namedLevels struct {
+	name string
+	Levels
+}
+
+func (o Options) cpuProblem(levels ...namedLevels) error {
 	m := o.common()
-	for name, l := range levels {
-		m.levels(name, l)
+	for _, l := range levels {
+		m.levels(l.name, l.Levels)
 	}
 	m.atLeast("CPU.Window", o.CPU.Window, 100*time.Millisecond)
 	m.atLeast("CPU.For", o.CPU.For, 0)

@@ -198,8 +198,7 @@ type stallOf struct {
 
 func newStalls(o Options, resources ...string) *stalls {
 	s := &stalls{origin: time.Now()}
-	levels := map[string]Levels{"CPU.CPUStalled": o.CPU.CPUStalled, "CPU.IOStalled": o.CPU.IOStalled}
-	s.invalid = o.cpuProblem(levels)
+	s.invalid = o.cpuProblem(namedLevels{"CPU.CPUStalled", o.CPU.CPUStalled}, namedLevels{"CPU.IOStalled", o.CPU.IOStalled})
 	for _, r := range resources {
 		of := &stallOf{file: pressureFile{root: o.Root, resource: r}, window: window{length: o.CPU.Window}}
 		if of.levels, of.what = o.CPU.CPUStalled, "a processor"; r == "io" {

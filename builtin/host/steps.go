@@ -82,7 +82,7 @@ func CloseIdle(f func(ctx context.Context) error) remediate.Step {
 	}
 }
 
-// recycle is the last rung: it asks for the process to be replaced, unless ready
+// appendRecycle adds the last rung: it asks for the process to be replaced, unless ready
 // returns why that would not help.
 func (o Options) appendRecycle(steps []remediate.Step, ready func() error) []remediate.Step {
 	if o.RecycleCode == -1 {

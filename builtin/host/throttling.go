@@ -40,7 +40,7 @@ type quota struct {
 func newThrottling(o Options) *throttling {
 	return &throttling{
 		o: o.CPU, root: o.Root, origin: time.Now(),
-		invalid: o.cpuProblem(map[string]Levels{"CPU.Throttled": o.CPU.Throttled}),
+		invalid: o.cpuProblem(namedLevels{"CPU.Throttled", o.CPU.Throttled}),
 	}
 }
 
