@@ -28,6 +28,7 @@ type notificationJSON struct {
 	Repeat        int       `json:"repeat,omitempty"`
 	BeganAndEnded bool      `json:"began_and_ended,omitempty"`
 	Note          string    `json:"note,omitempty"`
+	Links         []Link    `json:"links,omitempty"`
 	Incident      Incident  `json:"incident"`
 }
 
@@ -85,7 +86,7 @@ type evidenceJSON struct {
 func (n Notification) MarshalJSON() ([]byte, error) {
 	return json.Marshal(notificationJSON{
 		ID: n.ID, DedupKey: n.DedupKey, Kind: n.Kind, At: n.At, Repeat: n.Repeat,
-		BeganAndEnded: n.BeganAndEnded, Note: n.Note, Incident: n.Incident,
+		BeganAndEnded: n.BeganAndEnded, Note: n.Note, Links: n.Links, Incident: n.Incident,
 	})
 }
 
@@ -97,7 +98,7 @@ func (n *Notification) UnmarshalJSON(data []byte) error {
 	}
 	*n = Notification{
 		ID: v.ID, DedupKey: v.DedupKey, Kind: v.Kind, At: v.At, Repeat: v.Repeat,
-		BeganAndEnded: v.BeganAndEnded, Note: v.Note, Incident: v.Incident,
+		BeganAndEnded: v.BeganAndEnded, Note: v.Note, Links: v.Links, Incident: v.Incident,
 	}
 	return nil
 }

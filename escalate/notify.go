@@ -25,6 +25,16 @@ type Notification struct {
 	// nobody acknowledged it before, that somebody else could not be reached.
 	// It is "" for a first call.
 	Note string
+	// Links are addresses for the reader beside the runbook and the evidence: of
+	// the console, and where a person may acknowledge or approve. They may hold a
+	// signature, so they are neither logged nor sent to Policy.Inform.
+	Links []Link
+}
+
+// A Link is an address for a person.
+type Link struct {
+	Text string `json:"text"`
+	Href string `json:"href"`
 }
 
 // Kind says what a notification asks of its reader.

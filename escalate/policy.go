@@ -16,6 +16,9 @@ type named struct {
 	name string
 }
 
+// Rate is that of the notifier that was named.
+func (n *named) Rate() Rate { return RateOf(n.Notifier) }
+
 // Name returns the name that [Named] gave to n, and "" for any other notifier.
 func Name(n Notifier) string {
 	if n, ok := n.(*named); ok && n != nil {
