@@ -52,8 +52,15 @@ func check(ctx context.Context, t *schedule.Task, started time.Time) {
 	s.post(incident.Input{Kind: incident.InLook, Watch: e.watch.Name, Started: at, Findings: slices.Clone(findings), Err: err})
 }
 
-// warm touches what a check is about to need.
-func warm(t *schedule.Task) { t.Owner.(*entry).lastLook.Load() }
+// warm touches what a check is about to need, one pointer further each time.
+var warm = []func(*schedule.Task){
+	func(t *schedule.Task) { t.Owner.(*entry).lastLook.Load() },
+	func(t *schedule.Task) {
+		if w, ok := t.Owner.(*entry).detector.(detect.Warmer); ok {
+			w.Warm()
+		}
+	},
+}
 
 // detect calls the user's detector; its panic is blindness.
 func (e *entry) detect(ctx context.Context) (findings []detect.Finding, err error) {

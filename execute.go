@@ -51,9 +51,7 @@ func (s *Supervisor) execute(d *incident.Decision) {
 		e.engaged.Store(d.On)
 	case incident.DoRemoved:
 		s.mu.Lock()
-		if s.entries[d.Watch] == e {
-			delete(s.entries, d.Watch)
-		}
+		s.forget(e)
 		s.mu.Unlock()
 	case incident.DoGate:
 		s.gate(e, *d)

@@ -64,7 +64,7 @@ func (e *WiringError) Unwrap() []error {
 func (s *Supervisor) Validate() error {
 	s.mu.Lock()
 	wiring := slices.Clone(s.wiring)
-	entries := s.sorted()
+	entries := s.registered()
 	s.mu.Unlock()
 
 	problems := s.o.problems(entries)
@@ -80,14 +80,18 @@ func (s *Supervisor) Validate() error {
 	return &WiringError{problems}
 }
 
-// sorted returns the entries by name. s.mu is held.
-func (s *Supervisor) sorted() []*entry {
-	es := make([]*entry, 0, len(s.entries))
-	for _, e := range s.entries {
-		es = append(es, e)
+// registered returns the entries in the order of their registration. s.mu is held.
+func (s *Supervisor) registered() []*entry {
+	s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.gone })
+	return slices.Clone(s.order)
+}
+
+// forget frees the name of an entry. s.mu is held.
+func (s *Supervisor) forget(e *entry) {
+	if !e.gone {
+		e.gone = true
+		delete(s.entries, e.watch.Name)
 	}
-	slices.SortFunc(es, func(a, b *entry) int { return strings.Compare(a.watch.Name, b.watch.Name) })
-	return es
 }
 
 // exists says whether a watch of that name is registered.

@@ -95,8 +95,9 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 		Machine: outbox.Options{IDPrefix: newIDs()}, Deliver: s.deliver, On: s.told, Log: s.o.logger(),
 	})
 	s.run = r
+	s.layOut()
 	s.alive.Store(true)
-	entries := s.sorted()
+	entries := s.registered()
 	s.mu.Unlock()
 
 	s.pump.start(base)
@@ -119,7 +120,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 // with the others.
 func (s *Supervisor) startAll(entries []*entry) {
 	s.mu.Lock()
-	inCycle := cycles(s.sorted())
+	inCycle := cycles(s.registered())
 	s.mu.Unlock()
 	for _, e := range entries {
 		problems := e.problemsWith(&s.o, s.exists) // asks the user's detectors: no lock
@@ -287,7 +288,7 @@ func (r *run) shutdown() {
 	s.mu.Lock()
 	s.stop = true
 	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InStop}))
-	entries := s.sorted()
+	entries := s.registered()
 	s.mu.Unlock()
 	s.poke()
 

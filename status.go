@@ -1,6 +1,8 @@
 package selfheal
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
@@ -162,7 +164,9 @@ func (s *Supervisor) Status() Status {
 		st.Silences = append(st.Silences, Silence{ID: x.ID, Watch: x.Watch, Key: x.Key, Labels: x.Labels, By: x.By, Reason: x.Reason, Until: wall(x.Until)})
 	}
 	modules := map[string]*ModuleStatus{}
-	for _, e := range s.sorted() {
+	entries := s.registered()
+	slices.SortFunc(entries, func(a, b *entry) int { return strings.Compare(a.watch.Name, b.watch.Name) })
+	for _, e := range entries {
 		o, known := s.engine.Overview(e.watch.Name)
 		w := e.status(now, wall, o, known)
 		for n := range o.Incidents {

@@ -32,6 +32,7 @@ type Supervisor struct {
 	engine   *incident.Engine
 	born     time.Time // the engine's zero; that of New until Run begins
 	entries  map[string]*entry
+	order    []*entry // as registered; what is gone is dropped when it is next read
 	watching int // entries that are looked at
 	wiring   []Problem
 	todo     []incident.Decision // for the loop to carry out
@@ -69,6 +70,7 @@ type entry struct {
 	started  bool
 	removing bool
 	known    bool // to the engine
+	gone     bool // its name is free
 
 	// What a look needs, beside the task: one cache line.
 	s        *Supervisor
@@ -221,6 +223,7 @@ func (s *Supervisor) record(site uintptr, m *Module, ws []Watch) {
 			continue
 		}
 		s.entries[name] = e
+		s.order = append(s.order, e)
 		fresh = append(fresh, e)
 	}
 	s.mu.Unlock()
@@ -240,7 +243,7 @@ func (s *Supervisor) Remove(name string) error {
 		return fmt.Errorf("selfheal: remove %q: there is no such watch; Status lists them", name)
 	}
 	if !e.started {
-		delete(s.entries, name)
+		s.forget(e)
 		s.mu.Unlock()
 		return nil
 	}
@@ -250,7 +253,7 @@ func (s *Supervisor) Remove(name string) error {
 	if e.known {
 		s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InRemove, Watch: name}))
 	} else {
-		delete(s.entries, name)
+		s.forget(e)
 	}
 	s.mu.Unlock()
 	s.sched.Remove(&e.task)

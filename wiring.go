@@ -16,7 +16,7 @@ import (
 // options, of modules, and of names that are missing or taken.
 func (s *Supervisor) sayWiring() {
 	s.mu.Lock()
-	problems := append(s.o.problems(s.sorted()), s.wiring...)
+	problems := append(s.o.problems(s.registered()), s.wiring...)
 	s.wiring = problems
 	s.mu.Unlock()
 	if len(problems) > 0 {

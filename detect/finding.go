@@ -40,6 +40,13 @@ func (f Func) Validate() error {
 	return nil
 }
 
+// A Warmer is a [Detector] that can say what memory Detect is about to read.
+// Where there are very many watches, that memory is seldom in the processor's
+// caches; Warm is called for some dozens of detectors before the Detect of the
+// first, so that the processor waits for all of it at once. It loads and does
+// nothing else: it takes some nanoseconds and calls no code of others.
+type Warmer interface{ Warm() }
+
 // A Waker is a [Detector] that knows when to look again before its next turn: a
 // mailbox that got a report, a file that changed. The supervisor calls OnWake
 // once for each run, before the first Detect, with nil when the run is over.

@@ -101,6 +101,13 @@ func (t *Threshold[N]) checked() *Threshold[N] {
 // the wrong side of the limit, and a clear method of the other side.
 func (t *Threshold[N]) Validate() error { return t.problem }
 
+// Warm loads what a healthy Detect reads. See [Warmer].
+func (t *Threshold[N]) Warm() {
+	if t.read != nil && t.level.over(0) { // they may lie on two lines
+		t.alarm.last.Load()
+	}
+}
+
 // Detect reads once and judges what it read. It returns at most one finding. A
 // threshold that Validate objects to is blind.
 func (t *Threshold[N]) Detect(ctx context.Context) ([]Finding, error) {

@@ -51,8 +51,8 @@ func TestTheSwitchesAreTurnedBack(t *testing.T) {
 		}
 		o := w.options("/a")
 		o.QuietLogs, o.ReadOnly = h.turn("quiet"), h.turn("read-only")
+		w.left("/a", 50, 900) // before the look at 0 s, which would race it
 		trial := selfhealtest.Start(t, Space(o))
-		w.left("/a", 50, 900)
 		time.Sleep(20 * time.Minute)
 		trial.Want(`
 			20s open space[/a]: 5 % of 1000 B left, below 10 %
@@ -73,9 +73,9 @@ func TestAWarningActsOnNothingAndTells(t *testing.T) {
 		o := w.options("/a", "/b")
 		o.QuietLogs, o.ReadOnly = h.turn("quiet"), h.turn("read-only")
 		o.DeletedAbove = -1
-		trial := selfhealtest.Start(t, Module(o).Watches...)
 		w.left("/a", 130, 900)
 		w.left("/b", 900, 130)
+		trial := selfhealtest.Start(t, Module(o).Watches...)
 		time.Sleep(10 * time.Minute)
 		trial.Want(`
 			5m0s open inodes-low[/b]: 13 % of 1000 inodes left, below 15 %
@@ -86,91 +86,104 @@ func TestAWarningActsOnNothingAndTells(t *testing.T) {
 	})
 }
 
-// What follows must not act: blind, halted, in a storm, on a blip, in shadow.
+// What follows must not act: blind, hanging, halted, in a storm, on a blip, in
+// shadow. TestAStoppedProcessHolds shows the tilt, which takes a process that is
+// really late.
 func TestWhenNothingMayBeDone(t *testing.T) {
-	start := func(t *testing.T, more ...selfheal.Watch) (*world, *hooks, *selfhealtest.Trial) {
-		w, h := newWorld("/a"), &hooks{}
-		o := w.options("/a")
-		o.ReadOnly = h.turn("read-only")
-		return w, h, selfhealtest.Start(t, append(more, Space(o))...)
-	}
-	t.Run("blind", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w, h, trial := start(t)
-			w.left("/a", 1, 1)
-			w.fail(errors.New("I/O error"))
-			time.Sleep(10 * time.Minute)
-			trial.Want(`
+	for name, c := range map[string]struct {
+		before func(*world)                                  // Start, so that no look races it
+		during func(*testing.T, *world, *selfhealtest.Trial) // the time that passes
+		also   func() []selfheal.Watch                       // beside it
+		change func(*selfheal.Watch)                         // of the watch
+		want   string                                        // a line of the timeline,
+		whole  string                                        // or all of it
+	}{
+		"blind": {
+			before: func(w *world) { w.left("/a", 1, 1); w.fail(errors.New("I/O error")) },
+			whole: `
 				0s blind: disk: statfs of /a: I/O error
-				1m0s page blind`)
-			require.Empty(t, h.said)
-		})
-	})
-	t.Run("a hang", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w, h, trial := start(t)
-			w.left("/a", 1, 1)
-			w.stall()
-			time.Sleep(10 * time.Minute)
-			require.Contains(t, trial.Timeline(), "blind: disk: statfs of /a does not answer: its mount hangs")
-			require.Empty(t, h.said)
-			trial.Stop() // although the call still hangs
-			w.answer()
-		})
-	})
-	t.Run("halt", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w, h, trial := start(t)
-			require.NoError(t, trial.Supervisor().Halt("ann", "migration"))
-			w.left("/a", 1, 1)
-			time.Sleep(10 * time.Minute)
-			require.Contains(t, trial.Timeline(), "hold read-only: halt")
-			require.Empty(t, h.said)
-		})
-	})
-	t.Run("storm", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			var others []selfheal.Watch
-			depth := selfhealtest.NewGauge(9)
-			for _, name := range []string{"b", "c", "d", "e", "f", "g"} {
-				o := newWorld("/x").options("/x")
-				o.ReadOnly = (&hooks{}).turn("x")
+				1m0s page blind`,
+		},
+		"a hang": {
+			before: func(w *world) { w.left("/a", 1, 1); w.stall() },
+			during: func(_ *testing.T, w *world, trial *selfhealtest.Trial) {
+				time.Sleep(10 * time.Minute)
+				trial.Stop() // although the call still hangs
+				w.answer()
+			},
+			want: "blind: disk: statfs of /a does not answer: its mount hangs",
+		},
+		"halt": {
+			during: func(t *testing.T, w *world, trial *selfhealtest.Trial) {
+				require.NoError(t, trial.Supervisor().Halt("ann", "migration"))
+				w.left("/a", 1, 1)
+				time.Sleep(10 * time.Minute)
+			},
+			want: "hold read-only: halt",
+		},
+		"storm": {
+			before: func(w *world) { w.left("/a", 1, 1) },
+			also: func() (others []selfheal.Watch) {
+				depth := selfhealtest.NewGauge(9)
+				for _, name := range []string{"b", "c", "d", "e", "f", "g"} {
+					o := newWorld("/x").options("/x")
+					o.ReadOnly = (&hooks{}).turn("x")
+					watch := Space(o)
+					watch.Name, watch.Detector = name, detect.Above(depth.Read, 5)
+					others = append(others, watch)
+				}
+				return others
+			},
+			during: func(*testing.T, *world, *selfhealtest.Trial) {
+				time.Sleep(4 * time.Minute) // a storm ends 5 min after the last new one
+			},
+			want: "hold space[/a] read-only: storm",
+		},
+		"a blip": {
+			before: func(w *world) { w.left("/a", 1, 1) },
+			during: func(_ *testing.T, w *world, _ *selfhealtest.Trial) {
+				time.Sleep(12 * time.Second)
+				w.left("/a", 900, 900)
+				time.Sleep(time.Minute)
+			},
+			whole: `15s blip`,
+		},
+		"shadow": {
+			before: func(w *world) { w.left("/a", 1, 1) },
+			change: func(w *selfheal.Watch) { w.Mode = selfheal.Shadow },
+			want:   "would step read-only",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, h := newWorld("/a"), &hooks{}
+				o := w.options("/a")
+				o.ReadOnly = h.turn("read-only")
 				watch := Space(o)
-				watch.Name, watch.Detector = name, detect.Above(depth.Read, 5)
-				others = append(others, watch)
-			}
-			w, h, trial := start(t, others...)
-			w.left("/a", 1, 1)
-			time.Sleep(4 * time.Minute) // a storm ends 5 min after the last new one
-			require.Contains(t, trial.Timeline(), "hold space[/a] read-only: storm")
-			require.Empty(t, h.said)
+				if c.change != nil {
+					c.change(&watch)
+				}
+				if c.before != nil {
+					c.before(w)
+				}
+				watches := []selfheal.Watch{watch}
+				if c.also != nil {
+					watches = append(watches, c.also()...)
+				}
+				trial := selfhealtest.Start(t, watches...)
+				if c.during != nil {
+					c.during(t, w, trial)
+				} else {
+					time.Sleep(10 * time.Minute)
+				}
+				if c.whole != "" {
+					trial.Want(c.whole)
+				}
+				require.Contains(t, trial.Timeline(), c.want)
+				require.Empty(t, h.said)
+			})
 		})
-	})
-	t.Run("a blip", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w, h, trial := start(t)
-			w.left("/a", 1, 1)
-			time.Sleep(12 * time.Second)
-			w.left("/a", 900, 900)
-			time.Sleep(time.Minute)
-			trial.Want(`15s blip`)
-			require.Empty(t, h.said)
-		})
-	})
-	t.Run("shadow", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w, h := newWorld("/a"), &hooks{}
-			o := w.options("/a")
-			o.ReadOnly = h.turn("read-only")
-			watch := Space(o)
-			watch.Mode = selfheal.Shadow
-			trial := selfhealtest.Start(t, watch)
-			w.left("/a", 1, 1)
-			time.Sleep(5 * time.Minute)
-			require.Contains(t, trial.Timeline(), "would step read-only")
-			require.Empty(t, h.said)
-		})
-	})
+	}
 }
 
 func TestTheModule(t *testing.T) {

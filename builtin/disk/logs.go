@@ -88,7 +88,7 @@ func (l *Logs) Validate() error { return l.problem }
 
 // Compress is a [remediate.Action]: it rotates what is large enough and
 // compresses what was rotated. It returns remediate.ErrSkip where there was
-// nothing to do. When Reopen fails the files get their names back.
+// nothing to do. When Reopen fails or panics the files get their names back.
 func (l *Logs) Compress(ctx context.Context, req remediate.Request) error { return l.once(ctx, req) }
 
 func (l *Logs) compress(ctx context.Context, req remediate.Request) error {

@@ -8,10 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/selfheal-go/selfheal/remediate"
 )
 
 // mostRotated bounds how many rotated files of one log a run looks at.
@@ -43,7 +46,7 @@ func (l *Logs) rotate(ctx context.Context) (done int, err error) {
 	}
 	moved := slices.ContainsFunc(moves, func(m *move) bool { return m.to != "" })
 	if moved {
-		if err := l.o.Reopen(ctx); err != nil {
+		if err := l.reopen(ctx); err != nil {
 			for _, m := range moves {
 				errs = append(errs, m.back())
 			}
@@ -60,6 +63,17 @@ func (l *Logs) rotate(ctx context.Context) (done int, err error) {
 		errs = append(errs, err)
 	}
 	return done, errors.Join(errs...)
+}
+
+// reopen makes a panic of the service's own an error: the files still have to get
+// their names back.
+func (l *Logs) reopen(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &remediate.PanicError{Where: "the reopening of log files", Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return l.o.Reopen(ctx)
 }
 
 // move is the rotation of one log.

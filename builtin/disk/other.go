@@ -25,4 +25,4 @@ func (b *Ballast) create(context.Context) error { return errSystem }
 
 func (b *Ballast) release() error { return errSystem }
 
-func sizeOf(context.Context, string) (bytes int64, whole bool, err error) { return 0, false, errSystem }
+func sizeOf(context.Context, string) (all sum, whole bool, err error) { return all, false, errSystem }

@@ -85,12 +85,18 @@ func names(t testing.TB, dir string) []string {
 
 // as starts this test binary again to play a part, and returns once it said
 // "ready". It is killed when the test ends.
-func as(t *testing.T, role string, cred *unix.SysProcAttr, args ...string) *exec.Cmd {
+func as(t *testing.T, role string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd, _ := play(t, role, args...)
+	return cmd
+}
+
+// play is as, and returns what the child says after that too.
+func play(t *testing.T, role string, args ...string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "SELFHEAL_DISK_CHILD="+role, "SELFHEAL_DISK_ARGS="+strings.Join(args, "\x1f"))
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = cred
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	in, err := cmd.StdinPipe() // a child ends when it is closed
@@ -101,10 +107,11 @@ func as(t *testing.T, role string, cred *unix.SysProcAttr, args ...string) *exec
 		in.Close()
 		_ = cmd.Wait()
 	})
-	line, err := bufio.NewReader(out).ReadString('\n')
+	said := bufio.NewReader(out)
+	line, err := said.ReadString('\n')
 	require.NoError(t, err, "the child %q ended early", role)
 	require.Equal(t, "ready\n", line, "the child %q", role)
-	return cmd
+	return cmd, said
 }
 
 func child(role string) int {
@@ -140,6 +147,8 @@ func child(role string) int {
 		}
 		fmt.Println(r)
 		return 0
+	case "heal": // a supervisor that cleans a file system
+		return superviseTmpfs(args[0])
 	case "fuse": // a file system that answers until it is stopped
 		return serveFUSE(args[0], hold)
 	}

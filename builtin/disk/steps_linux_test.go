@@ -250,10 +250,22 @@ func TestALogThatCannotBeReopenedKeepsItsName(t *testing.T) {
 	require.Equal(t, strings.Repeat("x", 1000)+"y", string(text))
 }
 
+// A panic of the service's own function is a failure like any other.
+func TestALogWhoseReopenPanicsKeepsItsName(t *testing.T) {
+	dir := privateDir(t)
+	l := openLog(t, filepath.Join(dir, "app.log"))
+	l.write(t, "x", 1000)
+	logs := NewLogs(LogOptions{Files: []string{l.path}, MinBytes: -1, Reopen: func(context.Context) error { panic("ouch") }})
+	var p *remediate.PanicError
+	require.ErrorAs(t, logs.Compress(ctx(), request("c", 1)), &p)
+	require.Equal(t, "ouch", p.Value)
+	require.Equal(t, []string{"app.log"}, names(t, dir))
+}
+
 func TestAnOriginalThatIsNeededStays(t *testing.T) {
 	at := time.Now()
 	for name, spoil := range map[string]func(t *testing.T, dir, path string){
-		"open elsewhere":   func(t *testing.T, _, path string) { as(t, "open", nil, path) },
+		"open elsewhere":   func(t *testing.T, _, path string) { as(t, "open", path) },
 		"has another name": func(t *testing.T, dir, path string) { require.NoError(t, os.Link(path, filepath.Join(dir, "keep"))) },
 		"is a link": func(t *testing.T, dir, path string) {
 			require.NoError(t, os.Rename(path, filepath.Join(dir, "keep")))
@@ -330,10 +342,19 @@ func TestASurveySaysWhatGrew(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, first, 1)
 	require.Equal(t, int64(4096), first[0].Bytes)
-	require.Equal(t, "size of the files in "+dir, first[0].Name)
+	require.Equal(t, "4.0 KiB in 1 files in "+dir, first[0].Name)
 	file(t, dir, "b", 8192, 0)
 	second, err := g.Gather(ctx(), escalate.Incident{})
 	require.NoError(t, err)
 	require.Equal(t, int64(12288), second[0].Bytes)
-	require.Contains(t, second[0].Name, ", grown by 8.0 KiB in 0s")
+	require.Equal(t, "12.0 KiB in 2 files in "+dir+"; 8.0 KiB more and +1 files in ", second[0].Name[:strings.LastIndex(second[0].Name, " ")+1])
+	require.NoError(t, os.Remove(filepath.Join(dir, "a")))
+	third, err := g.Gather(ctx(), escalate.Incident{})
+	require.NoError(t, err)
+	require.Contains(t, third[0].Name, "; 4.0 KiB less and -1 files in ")
+	over, cancel := context.WithCancel(ctx())
+	cancel()
+	none, err := g.Gather(over, escalate.Incident{})
+	require.NoError(t, err)
+	require.Empty(t, none)
 }

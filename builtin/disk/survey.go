@@ -10,9 +10,9 @@ import (
 	"github.com/selfheal-go/selfheal/escalate"
 )
 
-// Survey returns a gatherer that says how large the files of each directory are
-// and by how much they grew since it was asked before: where to look first. It
-// counts a directory itself, not what lies deeper, and stops when its time is
+// Survey returns a gatherer that says how many files each directory has, how many
+// bytes they take, and by how much both grew since it was asked before: where to
+// look first. It counts a directory itself, not what lies deeper, and stops when its time is
 // over; what it counted by then is said to be a part. Directories that are not
 // safe to enter are left out.
 func Survey(dirs ...string) escalate.Gatherer {
@@ -28,8 +28,8 @@ type survey struct {
 }
 
 type sum struct {
-	bytes int64
-	at    time.Time
+	files, bytes int64
+	at           time.Time
 }
 
 func (s *survey) gather(ctx context.Context, _ escalate.Incident) ([]escalate.Evidence, error) {
@@ -38,20 +38,23 @@ func (s *survey) gather(ctx context.Context, _ escalate.Incident) ([]escalate.Ev
 		if ctx.Err() != nil {
 			break
 		}
-		bytes, whole, err := sizeOf(ctx, dir)
+		now, whole, err := sizeOf(ctx, dir)
 		if err != nil {
 			continue
 		}
-		now := time.Now()
-		e := escalate.Evidence{Name: "size of the files in " + dir, Type: "inode/directory", Ref: dir, Bytes: bytes, At: now}
+		now.at = time.Now()
+		e := escalate.Evidence{
+			Name: fmt.Sprintf("%s in %d files in %s", size(uint64(now.bytes)), now.files, dir),
+			Type: "inode/directory", Ref: dir, Bytes: now.bytes, At: now.at,
+		}
 		if !whole {
-			e.Name = "part of the s" + e.Name[1:]
+			e.Name = "at least " + e.Name
 		} else {
 			s.mu.Lock()
 			if before, ok := s.last[dir]; ok {
-				e.Name += fmt.Sprintf(", %s in %s", change(bytes-before.bytes), now.Sub(before.at).Round(time.Second))
+				e.Name += now.since(before)
 			}
-			s.last[dir] = sum{bytes, now}
+			s.last[dir] = now
 			s.mu.Unlock()
 		}
 		seen = append(seen, e)
@@ -59,9 +62,11 @@ func (s *survey) gather(ctx context.Context, _ escalate.Incident) ([]escalate.Ev
 	return seen, nil
 }
 
-func change(bytes int64) string {
+// since says what changed.
+func (s sum) since(before sum) string {
+	grown, bytes := "more", s.bytes-before.bytes
 	if bytes < 0 {
-		return "less by " + size(uint64(-bytes))
+		grown, bytes = "less", -bytes
 	}
-	return "grown by " + size(uint64(bytes))
+	return fmt.Sprintf("; %s %s and %+d files in %s", size(uint64(bytes)), grown, s.files-before.files, s.at.Sub(before.at).Round(time.Second))
 }

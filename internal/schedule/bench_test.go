@@ -146,7 +146,7 @@ func readValue(_ context.Context, t *Task, started time.Time) {
 }
 
 func runScheduler(ctx context.Context, ws []*watched) func() {
-	s := New(Options{Warm: func(t *Task) { t.Owner.(*watched).value.Load() }})
+	s := New(Options{Warm: []func(*Task){func(t *Task) { t.Owner.(*watched).value.Load() }}})
 	for _, w := range ws {
 		s.Add(&w.Task)
 	}

@@ -25,12 +25,13 @@ type Options struct {
 	// against the monotonic clock: by how much, negative for backwards. It must
 	// be cheap. No schedule shifts by it.
 	Stepped func(by time.Duration)
-	// Warm, if not nil, is called for each of up to 31 tasks shortly before they
-	// are run one after the other. It should load, and only load, from the lines
-	// of memory that Run will need: so the processor fetches for all tasks at
-	// once. It is worth its call where there are so many tasks that their data
-	// does not fit the processor's caches. Runs of other workers go on meanwhile.
-	Warm func(t *Task)
+	// Warm is called, one function after the other, for each of up to 31 tasks
+	// shortly before they are run one after the other. Each should load, and only
+	// load, from lines of memory that Run will need: so the processor fetches for
+	// all tasks at once. What lies behind a pointer on such a line is for the next
+	// function. They are worth their calls where there are so many tasks that their
+	// data does not fit the processor's caches. Runs of other workers go on meanwhile.
+	Warm []func(t *Task)
 	// Abandoned is called, before Run returns, for each run that outlived Grace.
 	Abandoned func(t *Task, started time.Time)
 }

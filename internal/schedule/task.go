@@ -90,12 +90,19 @@ func (t *Task) ask() bool {
 func (t *Task) plan(now int64, n int) {
 	phase := int64(t.Phase)
 	if t.Phase < 0 {
-		var grain time.Duration
-		grain, t.rough = raster(t.Every, n)
-		phase = int64(hash(t.Name)%uint64(t.Every/grain)) * int64(grain)
+		_, t.rough = raster(t.Every, n)
+		phase = int64(Phase(t.Name, t.Every, n))
 	}
 	t.due = phase%int64(t.Every) - int64(t.Every)
 	t.skip(now)
+}
+
+// Phase is when in its interval a task of that name and without a Phase of its
+// own is due, where it is one of n tasks.
+func Phase(name string, every time.Duration, n int) time.Duration {
+	every = max(every, time.Millisecond)
+	grain, _ := raster(every, n)
+	return time.Duration(hash(name)%uint64(every/grain)) * grain
 }
 
 // skip moves the periodic moment past now. Those in between are missed, not queued.

@@ -127,7 +127,7 @@ func (w *worker) fetch(b *block) {
 		}
 	}
 	w.fetched = sum // or the compiler would drop the loop
-	if warm := w.s.o.Warm; warm != nil {
+	for _, warm := range w.s.o.Warm {
 		for _, e := range b.e[:w.n] {
 			warm(e.t)
 		}
