@@ -43,6 +43,9 @@
 // dependency or the peers; unready, the one step that reaches further than this
 // process, needs a fleet to grant it and witnesses to say that the fault is here.
 //
+// Whoever opens connections dials through [Client.Dialer]: few at once, in the same
+// ramp, and what nobody waits for any more is not dialled.
+//
 // # When a person is called
 //
 // When a target has been down for PageAfter (10 min) with every measure in force,
