@@ -41,6 +41,7 @@ func (e *Engine) abandonedForLong(in *Input) {
 			Finding: detect.Finding{Key: in.Key, Severity: detect.Critical, Summary: "a call still runs"},
 		}
 		e.strays[in.Incident] = stray
+		e.touchStray(in.Incident, stray, false)
 		e.tellWatch(w, escalate.Trigger, stray)
 	}
 }
@@ -86,6 +87,7 @@ func (e *Engine) returned(in *Input) {
 	if stray, ok := e.strays[in.Incident]; ok {
 		delete(e.strays, in.Incident)
 		stray.State, stray.Closed = escalate.Closed, e.wall(e.now)
+		e.touchStray(in.Incident, stray, true)
 		if w := e.watches[in.Watch]; w != nil {
 			e.tellWatch(w, escalate.Resolve, stray)
 		}

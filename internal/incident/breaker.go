@@ -55,6 +55,8 @@ func (e *Engine) ladderFailed(i *inc) {
 		return
 	}
 	i.counted = i.number
+	e.touch(i)
+	e.touchWatch(i.w)
 	if b.half && b.trial == i {
 		b.trial = nil
 		e.openBreaker(i)
@@ -87,6 +89,7 @@ func (e *Engine) openBreaker(i *inc) {
 func (e *Engine) ladderHealed(i *inc) {
 	if b := &i.w.breaker; b.half && b.trial == i {
 		*b = breaker{}
+		e.touchWatch(i.w)
 		e.recheck()
 	}
 }

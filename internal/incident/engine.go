@@ -21,6 +21,7 @@ const (
 	blindChecks   = 3
 	blindFor      = time.Minute
 	never         = At(1<<63 - 1)
+	unset         = At(-1 << 63) // of a moment that may lie before the engine's birth
 )
 
 // Engine is the state machine. It is not safe for concurrent use: the shell
@@ -58,6 +59,9 @@ type Engine struct {
 	tilt       tilt
 	longestFor At
 	storm      storm
+
+	unsaved unsaved
+	orphans map[string]*orphan // what an earlier life left of watches that are not here yet
 }
 
 // New returns an engine without watches.
@@ -123,6 +127,11 @@ func (e *Engine) do(d Decision) { e.out = append(e.out, d) }
 
 func (e *Engine) emit(ev Event) {
 	ev.At = e.now
+	if e.o.Durable && ev.Incident != "" {
+		if i := e.byID[ev.Incident]; i != nil {
+			e.touch(i)
+		}
+	}
 	e.do(Decision{Kind: DoEmit, Watch: ev.Watch, Event: ev})
 }
 
@@ -153,6 +162,7 @@ func (e *Engine) handle(in *Input) {
 	case InSaved:
 		if i := e.byID[in.Incident]; i != nil {
 			if o := i.owedOf(in.Attempt); o != nil {
+				e.touch(i)
 				o.memo = in.Memo
 				if o.shared != nil && !o.joined {
 					o.shared.memo = in.Memo
@@ -162,6 +172,7 @@ func (e *Engine) handle(in *Input) {
 	case InGathered:
 		if i := e.byID[in.Incident]; i != nil {
 			i.evidence = append(i.evidence, in.Evidence...)
+			e.touch(i)
 		}
 	case InGated:
 		if i := e.byID[in.Incident]; i != nil && i.phase == gating && i.number+1 == in.Attempt {
@@ -224,6 +235,10 @@ func (e *Engine) add(cfg *Watch) {
 	}
 	e.watches[w.Name] = w
 	e.longestFor = max(e.longestFor, w.For)
+	if o := e.orphans[w.Name]; o != nil {
+		delete(e.orphans, w.Name)
+		e.adopt(w, o)
+	}
 }
 
 func (e *Engine) sorted() []*watch {

@@ -134,6 +134,7 @@ func (e *Engine) start(i *inc, s *remediate.Step) {
 			e.storm.ladder = i
 		}
 		e.budget = append(e.budget, e.now)
+		e.unsaved.budget = true
 	}
 	if x := i.w.Playbook.Limits.Exclusive; x != "" {
 		e.exclusive[x] = &call{id: i.id, attempt: i.number, watch: i.w.Name, key: i.key}
@@ -147,6 +148,7 @@ func (e *Engine) start(i *inc, s *remediate.Step) {
 func (e *Engine) run(i *inc, s *remediate.Step) {
 	i.phase = acting
 	i.unwell = false
+	e.touch(i)
 	d := Decision{
 		Kind: DoRun, Watch: i.w.Name, Incident: i.id, Key: i.key, Step: i.rung,
 		Attempt: i.number, Try: i.try, Finding: i.finding,
@@ -205,11 +207,13 @@ func (e *Engine) ran(i *inc, in *Input) {
 // withdraw takes an attempt back that never ran: a rail came down between its
 // start and its Run, while evidence was captured.
 func (e *Engine) withdraw(i *inc) {
+	e.touch(i)
 	e.disown(i, i.number)
 	i.record = i.record[:len(i.record)-1]
 	i.number--
 	if i.permit {
 		e.budget = e.budget[:max(len(e.budget)-1, 0)]
+		e.unsaved.budget = true
 	}
 	e.endTrial(i)
 	e.release(i)
@@ -313,6 +317,7 @@ func (e *Engine) stopLadder(i *inc, why escalate.Reason, undo pick, detail strin
 	e.unask(i)
 	i.over = true
 	i.healed = false
+	e.touch(i)
 	i.ended, i.endedHow = why, detail
 	if i.acted() {
 		e.ladderFailed(i)

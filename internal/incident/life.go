@@ -75,7 +75,7 @@ type inc struct {
 	found   At
 	foundBy At     // start of the look that found it
 	seen    uint64 // which look that was
-	opened  At
+	opened  At // unset: it is pending
 	tellAt  At // when people are told of it if nobody was
 
 	due   At // what the phase waits for
@@ -130,6 +130,7 @@ type inc struct {
 	evidence  []escalate.Evidence
 	samples   samples
 	inWaiting bool
+	unsaved   bool
 
 	at         At
 	timerIndex int
@@ -179,7 +180,7 @@ func (e *Engine) found(w *watch, f *detect.Finding, severity detect.Severity, st
 		id:   e.o.IDs + strconv.FormatUint(e.nextID, 36),
 		mark: e.looks, seen: e.looks, finding: *f, known: true, knownAt: started,
 		present: true, below: f.Value < f.Limit,
-		found: e.now, foundBy: started, opened: -1, due: e.now + w.For, heldSince: -1, undoFrom: -1,
+		found: e.now, foundBy: started, opened: unset, due: e.now + w.For, heldSince: -1, undoFrom: -1,
 		at: never, timerIndex: -1,
 	}
 	i.finding.Severity = severity
@@ -253,6 +254,7 @@ func (e *Engine) clear(i *inc) {
 	i.unwell, i.gateYes, i.approved = false, false, 0
 	i.phase = clearing
 	i.due = e.now + i.w.KeepFor
+	e.touch(i)
 	if i.w.KeepFor == 0 || mutant(mutKeepFor) {
 		e.kept(i)
 	}
@@ -332,6 +334,7 @@ func (e *Engine) forget(i *inc) {
 			e.letGo(i, o.shared)
 		}
 	}
+	e.saveClosed(i)
 	i.mem.inc = nil
 	i.mem.used = e.now
 	delete(e.byID, i.id)

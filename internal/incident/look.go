@@ -208,6 +208,7 @@ func (e *Engine) unblind(w *watch) {
 		in := e.blindIncident(w)
 		in.State, in.Closed = escalate.Closed, e.wall(e.now)
 		e.tellWatch(w, escalate.Resolve, in)
+		e.touchWatch(w)
 	}
 	w.blindSince, w.blindErr, w.blindTold = -1, nil, false
 	e.rearmWatch(w)
@@ -225,6 +226,7 @@ func (e *Engine) blindForLong(w *watch) {
 		return
 	}
 	w.blindTold = true
+	e.touchWatch(w)
 	e.nextID++
 	w.blindID = fmt.Sprintf("%sb%d", e.o.IDs, e.nextID)
 	e.tellWatch(w, escalate.Trigger, e.blindIncident(w))

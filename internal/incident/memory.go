@@ -13,7 +13,8 @@ type memory struct {
 	used      At
 	cooldown  At      // no step before
 	heals     []At    // within the window of the masking rail, oldest first
-	maskTold  At      // when people were last told of masking; -1 never
+	maskTold  At      // when people were last told of masking; unset: never
+	last      string  // id of the latest incident that closed
 	flips     []At    // when it opened or closed, newest last
 	flapping  bool    // as of the last time that it might have closed
 	abandoned []*call // that still run
@@ -28,7 +29,7 @@ func (w *watch) remember(key string, now At) *memory {
 		if len(w.keys)-len(w.live) >= maxMemories {
 			w.forgetOldest(now)
 		}
-		m = &memory{maskTold: -1}
+		m = &memory{maskTold: unset}
 		w.keys[key] = m
 	}
 	m.used = now
@@ -93,7 +94,7 @@ func (e *Engine) tellMasking(i *inc) {
 	if s := i.step(); s == nil || s.Risk.AboveSafe() {
 		return
 	}
-	if t := i.mem.maskTold; t >= 0 && e.now < t+tellMaskingIn {
+	if t := i.mem.maskTold; t != unset && e.now < t+tellMaskingIn {
 		return
 	}
 	i.mem.maskTold = e.now

@@ -48,7 +48,7 @@ func (i *inc) phaseMoment(e *Engine) At {
 // nextMoment is when something is to happen to i without an input.
 func (i *inc) nextMoment(e *Engine) At {
 	at := i.phaseMoment(e)
-	if i.opened >= 0 && !i.told && i.owedTell == "" {
+	if i.opened != unset && !i.told && i.owedTell == "" {
 		at = min(at, i.tellAt)
 	}
 	if i.owedTell != "" || i.muted {
@@ -68,7 +68,7 @@ func (e *Engine) moment(i *inc) {
 	if i.owedTell != "" && e.silenced(i) == nil {
 		e.tellOwed(i)
 	}
-	if i.opened >= 0 && !i.told && i.owedTell == "" && e.now >= i.tellAt {
+	if i.opened != unset && !i.told && i.owedTell == "" && e.now >= i.tellAt {
 		e.tellOfLong(i)
 	}
 	switch i.phase {

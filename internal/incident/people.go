@@ -62,6 +62,7 @@ func (e *Engine) people(in *Input) {
 	switch in.Kind {
 	case InHalt:
 		e.halt = &Halted{By: in.By, Reason: in.Note, At: e.now}
+		e.unsaved.halt = true
 		e.emit(Event{Kind: EvHalt, Watch: Self, By: in.By, Why: in.Note})
 		e.recheck()
 		e.reply(nil)
@@ -72,6 +73,7 @@ func (e *Engine) people(in *Input) {
 		s := *in.Silence
 		s.At = e.now
 		e.silences = append(e.silences, &s)
+		e.touchSilence(&s)
 		e.muteAll()
 		e.emit(Event{Kind: EvSilence, Watch: Self, By: s.By, Why: s.Reason, ID: s.ID, Duration: s.Until - e.now})
 		e.recheck()
@@ -99,6 +101,7 @@ func (e *Engine) resume(by string) {
 		return
 	}
 	e.halt = nil
+	e.unsaved.halt = true
 	e.emit(Event{Kind: EvResume, Watch: Self, By: by})
 	if stormy {
 		e.stormOver()
@@ -114,6 +117,9 @@ func (e *Engine) unsilence(id, by string) {
 		e.reply(fmt.Errorf("%w silence %q: it may have expired", ErrNoSuch, id))
 		return
 	}
+	over := *e.silences[n]
+	over.Until = e.now
+	e.touchSilence(&over)
 	e.silences = slices.Delete(e.silences, n, n+1)
 	e.emit(Event{Kind: EvUnsilence, Watch: Self, By: by, ID: id})
 	e.muteAll()

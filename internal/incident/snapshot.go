@@ -15,7 +15,7 @@ func (e *Engine) snapshot(i *inc) *escalate.Incident {
 		State: i.state(), Reason: i.reason, Detail: i.detail, HeldBy: i.rail,
 		Runbook: i.w.Runbook, Evidence: slices.Clone(i.evidence),
 	}
-	if i.opened >= 0 {
+	if i.opened != unset {
 		in.Opened = e.wall(i.opened)
 	}
 	if i.proposal != nil {

@@ -140,7 +140,8 @@ func (w *watch) weight() int {
 func (e *Engine) stormBegins(n int, members []*stormed) {
 	st := &e.storm
 	st.on, st.after, st.ladder = true, false, nil
-	st.sticky = st.ended > 0 && e.now < st.ended+stormAgain
+	e.unsaved.storm = true
+	st.sticky = st.ended != 0 && e.now < st.ended+stormAgain
 	st.began, st.lastNew, st.count = e.now, e.now, 0
 	st.watches = st.watches[:0]
 	for _, s := range members {
@@ -167,6 +168,7 @@ func (e *Engine) stormBegins(n int, members []*stormed) {
 func (e *Engine) stormGrows() {
 	st := &e.storm
 	known := len(st.watches)
+	e.unsaved.storm = true
 	for _, s := range st.recent {
 		if !s.counts {
 			continue
@@ -230,6 +232,7 @@ func (e *Engine) stormOver() {
 	st := &e.storm
 	st.on, st.sticky = false, false
 	st.ended, st.after = e.now, true
+	e.unsaved.storm = true
 	st.recent = nil
 	e.emit(Event{Kind: EvStormOver, Watch: Self, Key: supervisorKey, Incident: st.id, Duration: e.now - st.began})
 	if !mutant(mutStorm) {
@@ -254,6 +257,7 @@ func (e *Engine) stormDrained() {
 		i.stormed = false
 	}
 	e.storm.after, e.storm.ladder = false, nil
+	e.unsaved.storm = true
 	e.recheck()
 }
 

@@ -10,6 +10,7 @@ func (e *Engine) page(i *inc, why escalate.Reason, detail string) {
 	i.reason, i.detail = why, detail
 	if e.silenced(i) != nil && !mutant(mutSilence) {
 		i.owedTell = why
+		e.touch(i)
 		e.rearm(i)
 		return
 	}
@@ -44,6 +45,7 @@ func (e *Engine) tellOwed(i *inc) {
 		if i.phase == clearing {
 			// It went away meanwhile: nobody needs to be called unless it comes back.
 			i.owedTell, i.called, i.toldOf = "", false, i.toldOf[:0]
+			e.touch(i)
 			return
 		}
 	}
@@ -73,6 +75,7 @@ func (e *Engine) inform(i *inc, kind escalate.Kind) {
 		return
 	}
 	i.informed = true
+	e.touch(i)
 	e.do(Decision{Kind: DoTell, Watch: i.w.Name, Key: i.key, Notice: &Notice{
 		Kind: kind, Inform: true, DedupKey: i.id, Watches: []string{i.w.Name}, Incident: *e.snapshot(i),
 	}})

@@ -107,13 +107,17 @@ func staged(o Options, cfgs ...Watch) (*world, []*watched) {
 	w.keep = true
 	var out []*watched
 	for _, c := range cfgs {
-		if c.Every == 0 {
-			c.Every = time.Second
-		}
-		c.Pages = true
-		out = append(out, w.add(c))
+		out = append(out, w.add(stage(c)))
 	}
 	return w, out
+}
+
+func stage(c Watch) Watch {
+	if c.Every == 0 {
+		c.Every = time.Second
+	}
+	c.Pages = true
+	return c
 }
 
 // tell prints a decision so that any difference between two shows.

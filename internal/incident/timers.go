@@ -100,6 +100,9 @@ func (e *Engine) fire() {
 	if e.storm.on && !e.storm.sticky && e.now >= e.storm.lastNew+stormCalm {
 		e.stormOver()
 	}
+	if len(e.orphans) > 0 {
+		e.tellOrphans()
+	}
 	for len(e.timers) > 0 && e.timers[0].timerAt() <= e.now {
 		switch t := e.timers[0].(type) {
 		case *inc:
@@ -130,5 +133,6 @@ func (e *Engine) Next() (at At, ok bool) {
 	if e.storm.on && !e.storm.sticky {
 		next = min(next, e.storm.lastNew+stormCalm)
 	}
+	next = min(next, e.orphansDue())
 	return next, next != never
 }

@@ -52,6 +52,7 @@ type Options struct {
 	BudgetWindow  time.Duration // 1 h
 	Gate          bool          // ask the application before each step
 	Fleet         bool          // a fleet grants permission for Peer and Shared
+	Durable       bool          // there is a journal: Records says what to write
 }
 
 // InputKind says what an [Input] reports.
@@ -204,6 +205,7 @@ type Notice struct {
 	Inform   bool // for Policy.Inform alone
 	DedupKey string
 	Watches  []string // whose policies; several for a shared cause
+	Fallback bool     // where those watches are gone, the policy of the options
 	Incident escalate.Incident
 }
 

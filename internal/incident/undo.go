@@ -134,6 +134,7 @@ func (e *Engine) letGo(i *inc, m *measure) bool {
 // startUndo puts back what is picked, in reverse order, and goes on.
 func (e *Engine) startUndo(i *inc, p pick, t then) {
 	e.unhold(i)
+	e.touch(i)
 	i.phase = undoing
 	i.due = 0
 	i.undoPick, i.undoThen = p, t
@@ -209,6 +210,7 @@ func (e *Engine) abandonedOf(o *owed, i *inc) []*call {
 func (e *Engine) undo(i *inc, o *owed) {
 	o.tries++
 	i.undoRuns = true
+	e.touch(i)
 	d := Decision{
 		Kind: DoUndo, Watch: i.w.Name, Incident: i.id, Key: i.key, Step: o.step,
 		Attempt: o.attempt, Try: o.tries, Finding: i.finding, Memo: o.memo,
@@ -249,6 +251,7 @@ func (i *inc) nextUndo() *owed {
 
 // settled notes that o is owed no longer.
 func (e *Engine) settled(i *inc, o *owed, undone bool) {
+	e.touch(i)
 	if n := slices.Index(i.owed, o); n >= 0 {
 		i.owed = slices.Delete(i.owed, n, n+1)
 	}

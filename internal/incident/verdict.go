@@ -58,6 +58,7 @@ func (e *Engine) moved(i *inc) bool {
 			moved = true
 			if c := i.w.Playbook.Limits.Cooldown; c > 0 {
 				j.mem.cooldown = max(j.mem.cooldown, e.now+c)
+				e.touch(j)
 			}
 		}
 	}

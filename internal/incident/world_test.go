@@ -27,6 +27,8 @@ type world struct {
 	failed  string // the first invariant that was broken
 	inputs  int
 	stopped bool
+	reborn  bool              // an earlier life left something
+	wrote   func(rs []Record) // what a journal gets before anything is carried out
 
 	// What the world does. Each has a quiet default.
 	look   func(w *watched) (took At, findings []detect.Finding, err error)
@@ -260,9 +262,11 @@ func (w *world) instant() {
 			if w.record != nil {
 				*w.record = append(*w.record, recorded{at: w.now, arbitrate: true})
 			}
-			w.carryOut(w.e.Arbitrate(w.now))
+			ds := w.e.Arbitrate(w.now)
+			w.write()
+			w.carryOut(ds)
 		default:
-			w.monitor.settled()
+			w.mind((*monitor).settled)
 			return
 		}
 	}
@@ -276,8 +280,23 @@ func (w *world) step(ins ...Input) {
 	if w.story != nil {
 		w.tellInputs(ins)
 	}
-	w.monitor.inputs(ins)
-	w.carryOut(w.e.Step(w.now, ins...))
+	w.mind(func(m *monitor) { m.inputs(ins) })
+	ds := w.e.Step(w.now, ins...)
+	w.write()
+	w.carryOut(ds)
+}
+
+// mind asks the monitor, which knows one life only.
+func (w *world) mind(f func(*monitor)) {
+	if !w.reborn {
+		f(w.monitor)
+	}
+}
+
+func (w *world) write() {
+	if rs := w.e.Records(); w.wrote != nil && len(rs) > 0 {
+		w.wrote(rs)
+	}
 }
 
 func (w *world) carryOut(ds []Decision) {
@@ -289,7 +308,7 @@ func (w *world) carryOut(ds []Decision) {
 		if w.story != nil {
 			w.tellDecision(d)
 		}
-		w.monitor.decision(d)
+		w.mind(func(m *monitor) { m.decision(d) })
 		s := w.watches[d.Watch]
 		switch d.Kind {
 		case DoLook:
