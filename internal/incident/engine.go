@@ -52,13 +52,17 @@ type Engine struct {
 	scratch   []*inc
 	sorting   []detect.Finding
 
-	halt       *Halted
-	silences   []*Silence
-	safeMode   bool
-	stopping   bool
-	tilt       tilt
-	longestFor At
-	storm      storm
+	halt                    *Halted
+	silences                []*Silence
+	safeMode                bool
+	safeModeID, safeModeWhy string
+	safeModeSince           At
+	lives                   []lived // this one last
+	healthyAt               At
+	stopping                bool
+	tilt                    tilt
+	longestFor              At
+	storm                   storm
 
 	unsaved unsaved
 	orphans map[string]*orphan // what an earlier life left of watches that are not here yet
@@ -88,6 +92,7 @@ func New(o Options) *Engine {
 		strays:    map[string]escalate.Incident{},
 		left:      map[string]map[string]*memory{},
 		asks:      map[string]*inc{},
+		healthyAt: never,
 	}
 }
 
@@ -187,8 +192,11 @@ func (e *Engine) handle(in *Input) {
 			e.remove(w)
 		}
 	case InSafeMode:
-		e.safeMode = in.On
-		e.recheck()
+		if in.On && !e.safeMode {
+			e.enterSafeMode(in.Note)
+		} else if !in.On && e.safeMode {
+			e.leaveSafeMode()
+		}
 	case InStop:
 		e.stop()
 	case InTick:

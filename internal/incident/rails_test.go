@@ -184,11 +184,13 @@ func TestSafeMode(t *testing.T) {
 	w.until(11 * time.Minute)
 	w.want(t, `
 		0s open a: 9 is above 5
-		0s hold fix: safe mode
-		0s page safe mode
-		10m2s step fix: healed
-		10m2s resolve
-		10m2s close`)
+		0s hold a fix: safe mode
+		0s page a safe mode
+		0s page selfheal[safe mode] safe mode
+		10m0s resolve selfheal[safe mode]
+		10m2s step a fix: healed
+		10m2s resolve a
+		10m2s close a`)
 }
 
 func TestHeldTooLong(t *testing.T) {

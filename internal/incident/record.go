@@ -19,6 +19,7 @@ type Record struct {
 	Silence  *SilenceRecord  `json:"silence,omitempty"`
 	Storm    *StormRecord    `json:"storm,omitempty"`
 	Stray    *StrayRecord    `json:"stray,omitempty"`
+	Life     *LifeRecord     `json:"life,omitempty"`
 }
 
 // IncidentRecord is an incident that has opened, and what is remembered of its
@@ -148,6 +149,7 @@ type unsaved struct {
 	watches   []*watch
 	silences  []*Silence
 	strays    []StrayRecord
+	lives     []LifeRecord
 	budget    bool
 	halt      bool
 	storm     bool
@@ -184,10 +186,13 @@ func (e *Engine) touchStray(of string, in escalate.Incident, over bool) {
 // empty unless Options.Durable is set.
 func (e *Engine) Records() []Record {
 	u := &e.unsaved
-	if !e.o.Durable || len(u.incidents)+len(u.closed)+len(u.watches)+len(u.silences)+len(u.strays) == 0 && !u.budget && !u.halt && !u.storm {
+	if !e.o.Durable || len(u.incidents)+len(u.closed)+len(u.watches)+len(u.silences)+len(u.strays)+len(u.lives) == 0 && !u.budget && !u.halt && !u.storm {
 		return nil
 	}
 	var rs []Record
+	for n := range u.lives {
+		rs = append(rs, Record{Life: &u.lives[n]})
+	}
 	for n := range u.closed {
 		rs = append(rs, Record{Incident: &u.closed[n]})
 	}
@@ -221,7 +226,7 @@ func (e *Engine) Records() []Record {
 
 // Dump returns records of all that must survive, for a snapshot.
 func (e *Engine) Dump() []Record {
-	rs := []Record{{Halt: e.haltRecord()}, {Budget: e.budgetRecord()}, {Storm: e.stormRecord()}}
+	rs := []Record{{Halt: e.haltRecord()}, {Budget: e.budgetRecord()}, {Storm: e.stormRecord()}, {Life: e.livesRecord()}}
 	for _, s := range e.silences {
 		if s.Until > e.now {
 			rs = append(rs, Record{Silence: e.silenceRecord(s)})

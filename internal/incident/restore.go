@@ -61,6 +61,7 @@ func (e *Engine) Restore(saved *Saved, now Moment) []Decision {
 		}
 	}
 	e.restoreStrays(saved)
+	e.beginLife(saved, now)
 	for name, left := range e.orphansOf(saved, now) {
 		if w := e.watches[name]; w != nil {
 			e.adopt(w, left)

@@ -203,6 +203,7 @@ func TestLimitsHoldAcrossLives(t *testing.T) {
 			w.run = func(d *Decision, s *watched) answer { runs++; return fix(d, s) }
 			s[0].sicken("", 9, 5)
 			w.until(secs(20))
+			w.wrote([]Record{w.e.Ended()}) // or safe mode would stop it
 			l.die(secs(1))
 		}
 		require.Equal(t, 4, runs)
@@ -328,4 +329,50 @@ func overviews(e *Engine) (all []Overview) {
 		all = append(all, o)
 	}
 	return all
+}
+
+// A process that crashes again and again observes and calls people until a life
+// has lasted; deploys in quick succession are no crashes.
+func TestSafeModeAfterCrashes(t *testing.T) {
+	watch := Watch{Name: "a", Playbook: remediate.Ladder(risky("fix"))}
+	for name, c := range map[string]struct {
+		clean bool
+		lasts time.Duration
+		dead  time.Duration
+		safe  bool
+	}{
+		"crashes":                    {false, time.Minute, time.Second, true},
+		"deploys":                    {true, time.Minute, time.Second, false},
+		"crashes of lives that last": {false, 11 * time.Minute, time.Second, false},
+		"crashes far apart":          {false, time.Minute, 40 * time.Minute, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLives(t, Options{})
+			for range 3 {
+				w, _ := l.begin(watch)
+				require.False(t, w.e.Whole().SafeMode)
+				w.until(c.lasts)
+				if c.clean {
+					w.wrote([]Record{w.e.Ended()})
+				}
+				l.die(c.dead)
+			}
+			w, s := l.begin(watch)
+			require.Equal(t, c.safe, w.e.Whole().SafeMode)
+			if !c.safe {
+				return
+			}
+			s[0].sicken("", 9, 5)
+			w.until(9 * time.Minute)
+			require.Empty(t, w.runs)
+			require.Contains(t, w.timeline(), "0s page selfheal[safe mode] safe mode")
+			require.Contains(t, w.timeline(), "hold a fix: safe mode")
+			w.until(11 * time.Minute)
+			require.Contains(t, w.timeline(), "10m0s resolve selfheal[safe mode]")
+			require.Equal(t, 1, w.runs["fix"])
+			l.die(0)
+			w, _ = l.begin(watch)
+			require.False(t, w.e.Whole().SafeMode, "that life lasted")
+		})
+	}
 }

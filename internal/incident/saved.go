@@ -36,6 +36,7 @@ type Saved struct {
 	budget   written[*BudgetRecord]
 	halt     written[*HaltRecord]
 	storm    written[*StormRecord]
+	lives    []life // the latest last
 }
 
 // NewSaved returns what nothing has left.
@@ -64,6 +65,8 @@ func (s *Saved) Apply(r Record, at Moment) {
 		delete(s.silences, r.Silence.ID)
 	case r.Storm != nil:
 		s.storm = written[*StormRecord]{r.Storm, at}
+	case r.Life != nil:
+		s.live(r.Life, at)
 	case r.Stray != nil && r.Stray.Over:
 		delete(s.strays, r.Stray.Of)
 	case r.Stray != nil:

@@ -10,7 +10,7 @@ var inputNames = []string{"look", "ran", "verified", "undone", "returned", "aban
 
 var decisionNames = []string{"look", "gate", "run", "verify", "undo", "tell", "emit", "engage", "mute", "removed", "reply"}
 
-var eventNames = []string{"found", "blip", "open", "hold", "release", "start", "step", "would", "ask", "undo", "page", "inform", "resolve", "close", "blind", "sight", "tilt", "calm", "storm", "storm over", "halt", "resume", "silence", "unsilence", "ack", "approve", "reject", "breaker", "drop"}
+var eventNames = []string{"found", "blip", "open", "hold", "release", "start", "step", "would", "ask", "undo", "page", "inform", "resolve", "close", "blind", "sight", "tilt", "calm", "storm", "storm over", "halt", "resume", "silence", "unsilence", "ack", "approve", "reject", "breaker", "drop", "safe mode", "safe mode over"}
 
 // toldInputs writes inputs down for whoever looks for the cause of a failure.
 func (w *world) tellInputs(ins []Input) {

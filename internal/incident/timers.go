@@ -100,6 +100,9 @@ func (e *Engine) fire() {
 	if e.storm.on && !e.storm.sticky && e.now >= e.storm.lastNew+stormCalm {
 		e.stormOver()
 	}
+	if e.now >= e.healthyAt {
+		e.lasted()
+	}
 	if len(e.orphans) > 0 {
 		e.tellOrphans()
 	}
@@ -133,6 +136,6 @@ func (e *Engine) Next() (at At, ok bool) {
 	if e.storm.on && !e.storm.sticky {
 		next = min(next, e.storm.lastNew+stormCalm)
 	}
-	next = min(next, e.orphansDue())
+	next = min(next, e.orphansDue(), e.healthyAt)
 	return next, next != never
 }

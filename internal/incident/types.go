@@ -98,7 +98,7 @@ const (
 	// InApprove, InReject: a person answered a proposal. ID, By.
 	InApprove
 	InReject
-	// InSafeMode: the process restarts again and again (On), or no longer.
+	// InSafeMode: the process restarts again and again (On), or no longer. Note.
 	InSafeMode
 	// InStop: the supervisor shuts down.
 	InStop
@@ -243,6 +243,8 @@ const (
 	EvReject
 	EvBreaker // it opened
 	EvDrop    // keys were folded
+	EvSafeMode
+	EvSafeModeOver
 )
 
 // An Event is something that happened, for observers, logs and timelines.
