@@ -66,6 +66,7 @@ const (
 	Masking     Reason = "masking"        // healed too often: the fix hides a bug
 	Halted      Reason = "halted"         // healing is halted
 	SafeMode    Reason = "safe mode"      // the process restarts again and again
+	Degraded    Reason = "journal"        // the journal takes no records
 	Scope       Reason = "scope"          // a step needs a fleet and there is none
 	Rejected    Reason = "rejected"       // a person said no
 	NoAnswer    Reason = "no answer"      // nobody answered; that is a no

@@ -144,6 +144,7 @@ const (
 	RailHalt        Rail = "halt"        // a person stopped all healing
 	RailSilence     Rail = "silence"     // a person silenced it
 	RailSafeMode    Rail = "safe mode"   // the process restarts again and again
+	RailJournal     Rail = "journal"     // the journal that bounds the step takes no records
 	RailGrace       Rail = "grace"       // the supervisor is shutting down
 	RailStale       Rail = "stale"       // waits for a fresh look
 	RailCardinality Rail = "cardinality" // more keys than the watch may have

@@ -52,17 +52,15 @@ type Engine struct {
 	scratch   []*inc
 	sorting   []detect.Finding
 
-	halt                    *Halted
-	silences                []*Silence
-	safeMode                bool
-	safeModeID, safeModeWhy string
-	safeModeSince           At
-	lives                   []lived // this one last
-	healthyAt               At
-	stopping                bool
-	tilt                    tilt
-	longestFor              At
-	storm                   storm
+	halt       *Halted
+	silences   []*Silence
+	safeMode   condition
+	degraded   condition
+	healthyAt  At
+	stopping   bool
+	tilt       tilt
+	longestFor At
+	storm      storm
 
 	unsaved unsaved
 	orphans map[string]*orphan // what an earlier life left of watches that are not here yet
@@ -93,6 +91,8 @@ func New(o Options) *Engine {
 		left:      map[string]map[string]*memory{},
 		asks:      map[string]*inc{},
 		healthyAt: never,
+		safeMode:  safeModeCondition(),
+		degraded:  degradedCondition(),
 	}
 }
 
@@ -192,16 +192,22 @@ func (e *Engine) handle(in *Input) {
 			e.remove(w)
 		}
 	case InSafeMode:
-		if in.On && !e.safeMode {
-			e.enterSafeMode(in.Note)
-		} else if !in.On && e.safeMode {
-			e.leaveSafeMode()
-		}
+		e.set(&e.safeMode, in)
+	case InDegraded:
+		e.set(&e.degraded, in)
 	case InStop:
 		e.stop()
 	case InTick:
 	default:
 		e.people(in)
+	}
+}
+
+func (e *Engine) set(c *condition, in *Input) {
+	if in.On {
+		e.enter(c, in.Note)
+	} else {
+		e.exit(c)
 	}
 }
 

@@ -56,6 +56,8 @@ func toldAtOnce(r remediate.Rail) escalate.Reason {
 		return escalate.Scope
 	case remediate.RailSafeMode:
 		return escalate.SafeMode
+	case remediate.RailJournal:
+		return escalate.Degraded
 	}
 	return ""
 }

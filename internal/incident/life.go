@@ -75,8 +75,8 @@ type inc struct {
 	found   At
 	foundBy At     // start of the look that found it
 	seen    uint64 // which look that was
-	opened  At // unset: it is pending
-	tellAt  At // when people are told of it if nobody was
+	opened  At     // unset: it is pending
+	tellAt  At     // when people are told of it if nobody was
 
 	due   At // what the phase waits for
 	fresh At // only what was seen from here on may start a rung

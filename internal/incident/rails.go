@@ -52,8 +52,10 @@ func (e *Engine) stopped(i *inc, s *remediate.Step) (remediate.Rail, string, At)
 		return remediate.RailHalt, "halted by " + e.halt.By + ": " + e.halt.Reason, never
 	case e.tilt.until > 0 && !mutant(mutTilt):
 		return remediate.RailTilt, e.tilt.why, never
-	case e.safeMode && !mutant(mutSafeMode):
+	case e.safeMode.on && !mutant(mutSafeMode):
 		return remediate.RailSafeMode, "the process restarts again and again", never
+	case e.degraded.on && s.Risk.Level() >= remediate.Destructive:
+		return remediate.RailJournal, "the journal that bounds it takes no records: " + e.degraded.why, never
 	case e.storm.on && aboveSafe && !mutant(mutStorm):
 		i.stormed = true
 		return remediate.RailStorm, "many are sick at once: a shared cause", never

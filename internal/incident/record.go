@@ -224,43 +224,6 @@ func (e *Engine) Records() []Record {
 	return rs
 }
 
-// Dump returns records of all that must survive, for a snapshot.
-func (e *Engine) Dump() []Record {
-	rs := []Record{{Halt: e.haltRecord()}, {Budget: e.budgetRecord()}, {Storm: e.stormRecord()}, {Life: e.livesRecord()}}
-	for _, s := range e.silences {
-		if s.Until > e.now {
-			rs = append(rs, Record{Silence: e.silenceRecord(s)})
-		}
-	}
-	for of, in := range e.strays {
-		rs = append(rs, Record{Stray: &StrayRecord{Of: of, Incident: in}})
-	}
-	for _, w := range e.sorted() {
-		if r := e.watchRecord(w); r.BlindID != "" || r.Half || r.Opened > 0 || len(r.FailedAgo) > 0 {
-			rs = append(rs, Record{Watch: r})
-		}
-		for key, m := range w.keys {
-			if i := m.inc; i != nil && i.phase != pending {
-				rs = append(rs, Record{Incident: e.incidentRecord(i)})
-			} else if m.rests(e.now, w) {
-				r := IncidentRecord{Closed: true, Snapshot: escalate.Incident{ID: m.last, Watch: w.Name}}
-				r.Snapshot.Finding.Key = key
-				e.keyRecord(&r, m)
-				rs = append(rs, Record{Incident: &r})
-			}
-		}
-	}
-	for _, o := range e.orphans {
-		rs = append(rs, o.records(e.now)...)
-	}
-	return rs
-}
-
-// rests says whether a limit rests on what is remembered of a key.
-func (m *memory) rests(now At, w *watch) bool {
-	return now < m.cooldown || len(m.heals) > 0 || len(m.flips) > 0 && now-m.flips[len(m.flips)-1] < flapChanges*max(w.KeepFor, w.Every, time.Second)
-}
-
 func (e *Engine) incidentRecord(i *inc) *IncidentRecord {
 	r := &IncidentRecord{
 		Snapshot: *e.snapshot(i), Plan: i.w.plan, Build: e.o.Build, Rung: i.rung, Number: i.number, Counted: i.counted,

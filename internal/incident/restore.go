@@ -21,11 +21,11 @@ const forgetAfter = 48 * time.Hour
 
 // An orphan is what an earlier life left of a watch, until that is added again.
 type orphan struct {
-	watch   string
-	record  *WatchRecord
-	keys    []*IncidentRecord // sorted by key; their distances count from since
-	since   At
-	told    bool // people were, of what it owes
+	watch  string
+	record *WatchRecord
+	keys   []*IncidentRecord // sorted by key; their distances count from since
+	since  At
+	told   bool // people were, of what it owes
 }
 
 // Restore takes in what earlier lives left, before the first look of this one.
@@ -148,18 +148,6 @@ func older(as []Ago, by time.Duration) []Ago {
 		out[n] += by
 	}
 	return out
-}
-
-// records are what is still left of an orphan, as of now.
-func (o *orphan) records(now At) (rs []Record) {
-	by := now - o.since
-	if o.record != nil {
-		rs = append(rs, Record{Watch: o.record.aged(by)})
-	}
-	for _, r := range o.keys {
-		rs = append(rs, Record{Incident: r.aged(by)})
-	}
-	return rs
 }
 
 // adopt gives a watch what an earlier life left of it.

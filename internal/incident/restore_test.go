@@ -294,43 +294,6 @@ func TestAnIncidentGoesOn(t *testing.T) {
 	require.Equal(t, "i1", w.e.watches["a"].keys[""].last)
 }
 
-// A dump says all that records said.
-func TestADumpIsASnapshot(t *testing.T) {
-	l := newLives(t, Options{})
-	watch := Watch{Name: "a", KeepFor: time.Minute, Playbook: remediate.Ladder(hosts(undoable(risky("shed"))), risky("fix"))}
-	w, s := l.begin(watch, Watch{Name: "b", Playbook: remediate.Ladder(risky("mend"))})
-	s[0].sicken("", 9, 5)
-	s[1].sicken("x", 9, 5)
-	w.silence("s1", "c", "", secs(3600))
-	w.until(20 * time.Second)
-	w.say(Input{Kind: InHalt, By: "eve", Note: "deploy"})
-	w.until(21 * time.Second)
-	dump := NewSaved()
-	at := Moment{Boot: l.boot, Up: l.began + w.now}
-	for _, r := range w.e.Dump() {
-		dump.Apply(overWire(t, r), at)
-	}
-	a, b := New(Options{Durable: true}), New(Options{Durable: true})
-	a.Restore(l.saved, at)
-	b.Restore(dump, at)
-	for _, e := range []*Engine{a, b} {
-		e.Step(0, Input{Kind: InAdd, Add: &w.watches["a"].cfg}, Input{Kind: InAdd, Add: &w.watches["b"].cfg})
-	}
-	require.Equal(t, overviews(a), overviews(b))
-	require.Equal(t, a.Whole(), b.Whole())
-}
-
-func overviews(e *Engine) (all []Overview) {
-	for _, name := range e.Watches() {
-		o, _ := e.Overview(name)
-		for n := range o.Incidents {
-			o.Incidents[n].Incident.Opened = time.Time{}
-		}
-		all = append(all, o)
-	}
-	return all
-}
-
 // A process that crashes again and again observes and calls people until a life
 // has lasted; deploys in quick succession are no crashes.
 func TestSafeModeAfterCrashes(t *testing.T) {
@@ -375,4 +338,32 @@ func TestSafeModeAfterCrashes(t *testing.T) {
 			require.False(t, w.e.Whole().SafeMode, "that life lasted")
 		})
 	}
+}
+
+// While the journal takes no records, what must not be forgotten is not done, and
+// people know; the rest goes on.
+func TestADegradedJournal(t *testing.T) {
+	destroy := risky("destroy")
+	destroy.Risk = remediate.Destructive
+	w, s := staged(Options{MaxRisk: remediate.Destructive, MaxConcurrent: -1},
+		Watch{Name: "a", Playbook: remediate.Ladder(destroy)}, Watch{Name: "b", Playbook: remediate.Ladder(risky("fix"))}, Watch{Name: "c"}, Watch{Name: "d"}, Watch{Name: "e"})
+	w.say(Input{Kind: InDegraded, On: true, Note: "no space left on device"})
+	s[0].sicken("", 9, 5)
+	s[1].sicken("", 9, 5)
+	w.heals("fix", s[1])
+	w.heals("destroy", s[0])
+	w.at(time.Minute, func() { w.say(Input{Kind: InDegraded}) })
+	w.until(2 * time.Minute)
+	w.want(t, `
+		0s open a: 9 is above 5
+		0s hold a destroy: journal
+		0s page a journal
+		0s open b: 9 is above 5
+		0s page selfheal[journal] journal
+		2s step b fix: healed
+		2s close b
+		1m0s resolve selfheal[journal]
+		1m2s step a destroy: healed
+		1m2s resolve a
+		1m2s close a`)
 }

@@ -154,6 +154,7 @@ type Whole struct {
 	Storm       bool
 	StormSticky bool
 	SafeMode    bool
+	Degraded    bool // the journal takes no records
 	Stopping    bool
 	Running     int // steps that hold a permit
 	BudgetUsed  int
@@ -166,7 +167,7 @@ func (e *Engine) Whole() Whole {
 	e.trimBudget()
 	e.trimSilences()
 	s := Whole{
-		Now: e.now, TiltSince: -1, Storm: e.storm.on, StormSticky: e.storm.sticky, SafeMode: e.safeMode,
+		Now: e.now, TiltSince: -1, Storm: e.storm.on, StormSticky: e.storm.sticky, SafeMode: e.safeMode.on, Degraded: e.degraded.on,
 		Stopping: e.stopping, Running: len(e.running), BudgetUsed: len(e.budget),
 	}
 	if e.halt != nil {

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-var inputNames = []string{"look", "ran", "verified", "undone", "returned", "abandoned", "saved", "gathered", "gated", "tilt", "add", "remove", "halt", "resume", "silence", "unsilence", "ack", "approve", "reject", "safe mode", "stop", "tick"}
+var inputNames = []string{"look", "ran", "verified", "undone", "returned", "abandoned", "saved", "gathered", "gated", "tilt", "add", "remove", "halt", "resume", "silence", "unsilence", "ack", "approve", "reject", "safe mode", "degraded", "stop", "tick"}
 
 var decisionNames = []string{"look", "gate", "run", "verify", "undo", "tell", "emit", "engage", "mute", "removed", "reply"}
 
-var eventNames = []string{"found", "blip", "open", "hold", "release", "start", "step", "would", "ask", "undo", "page", "inform", "resolve", "close", "blind", "sight", "tilt", "calm", "storm", "storm over", "halt", "resume", "silence", "unsilence", "ack", "approve", "reject", "breaker", "drop", "safe mode", "safe mode over"}
+var eventNames = []string{"found", "blip", "open", "hold", "release", "start", "step", "would", "ask", "undo", "page", "inform", "resolve", "close", "blind", "sight", "tilt", "calm", "storm", "storm over", "halt", "resume", "silence", "unsilence", "ack", "approve", "reject", "breaker", "drop", "safe mode", "safe mode over", "degraded", "recovered"}
 
 // toldInputs writes inputs down for whoever looks for the cause of a failure.
 func (w *world) tellInputs(ins []Input) {

@@ -100,6 +100,8 @@ const (
 	InReject
 	// InSafeMode: the process restarts again and again (On), or no longer. Note.
 	InSafeMode
+	// InDegraded: the journal takes no records (On), or takes them again. Note.
+	InDegraded
 	// InStop: the supervisor shuts down.
 	InStop
 	// InTick: time has passed; for timers alone.
@@ -245,6 +247,8 @@ const (
 	EvDrop    // keys were folded
 	EvSafeMode
 	EvSafeModeOver
+	EvDegraded // the journal takes no records
+	EvRecovered
 )
 
 // An Event is something that happened, for observers, logs and timelines.
