@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -138,6 +139,15 @@ func (c *boundConn) Close() error {
 		c.a.wake()
 	})
 	return err
+}
+
+// CloseWrite lets a server end what it sends and still read, as net/http does before it
+// closes a connection with an unread request.
+func (c *boundConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // NetConn is the connection inside, as tls.Conn has it.

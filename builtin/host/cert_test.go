@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -26,7 +28,7 @@ import (
 func tlsServer(t *testing.T, pair *Keypair) string {
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{GetCertificate: pair.GetCertificate})
 	require.NoError(t, err)
-	s := &http.Server{Handler: http.NotFoundHandler(), ErrorLog: nil, ReadHeaderTimeout: 5 * time.Second}
+	s := &http.Server{Handler: http.NotFoundHandler(), ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(l) }()
 	t.Cleanup(func() { _ = s.Close(); <-done })
@@ -270,4 +272,76 @@ func TestWhatIsWrittenIsServed(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	_, err = NewKeypair(KeypairOptions{CertFile: f.cert, KeyFile: f.cert})
 	require.Error(t, err)
+}
+
+// A hook is not asked to take what clients would refuse.
+func TestAReloadHookIsNotCalledForABadFile(t *testing.T) {
+	ca, f, served := newAuthority(t, "ca"), newFiles(t), newFiles(t)
+	served.write(t, ca, life{until: 30 * day})
+	pair, err := NewKeypair(KeypairOptions{CertFile: served.cert, KeyFile: served.key})
+	require.NoError(t, err)
+	called := 0
+	c := Certificate{Name: "web", File: f.cert, Served: tlsServer(t, pair), ServerName: "orders.test", Reload: func(context.Context) error { called++; return nil }}
+	w := CertificateStale(Options{Certificates: []Certificate{c}})
+	run := func() error {
+		return w.Playbook.Steps[0].Run(t.Context(), remediate.Request{Finding: look(t, w.Detector)[0]})
+	}
+	f.write(t, ca, life{from: -2 * day, until: -time.Hour})
+	require.ErrorContains(t, run(), "it ended at")
+	f.write(t, ca, life{until: 90 * day, names: []string{"else.test"}})
+	require.ErrorContains(t, run(), `not good for "orders.test"`)
+	require.Zero(t, called)
+	f.write(t, ca, life{until: 90 * day})
+	require.NoError(t, run())
+	require.Equal(t, 1, called)
+	require.ErrorIs(t, ReloadCertificate(Certificate{Name: "web", File: f.cert, Reload: c.Reload}).Run(t.Context(), remediate.Request{Finding: look(t, w.Detector)[0]}), remediate.ErrSkip)
+}
+
+// What the file has already is not asked for again.
+func TestNoRenewalIsAskedForWhatWasRenewed(t *testing.T) {
+	ca, f := newAuthority(t, "ca"), newFiles(t)
+	f.write(t, ca, life{from: -85 * day, until: 5 * day})
+	pair, err := NewKeypair(KeypairOptions{CertFile: f.cert, KeyFile: f.key})
+	require.NoError(t, err)
+	f.write(t, ca, life{until: 90 * day})
+	w := CertificateExpiry(Options{Certificates: []Certificate{{Name: "web", Pair: pair, Renew: func(context.Context) error { panic("asked") }}}})
+	found := look(t, w.Detector)
+	require.Contains(t, found[0].Summary, "the served certificate of web ends in")
+	require.ErrorIs(t, w.Playbook.Steps[0].Run(t.Context(), remediate.Request{Finding: found[0]}), remediate.ErrSkip)
+}
+
+// A certificate is for addresses, too.
+func TestAReloadKeepsTheAddresses(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	old := &x509.Certificate{IPAddresses: []net.IP{net.IPv4(10, 0, 0, 7)}}
+	next := ca.leaf(t, life{until: day})
+	require.ErrorContains(t, KeypairOptions{}.check(chain{next}, chain{old}, time.Now()), `not good for "10.0.0.7"`)
+}
+
+func TestTheRenewStepConforms(t *testing.T) {
+	ca := newAuthority(t, "ca")
+	selfhealtest.TestStep(t, func(t *testing.T) selfhealtest.StepFixture {
+		f := newFiles(t)
+		f.write(t, ca, life{from: -85 * day, until: 5 * day})
+		var asked atomic.Int32
+		var away atomic.Bool
+		c := Certificate{Name: "web", File: f.cert, Renew: func(ctx context.Context) error {
+			if away.Load() {
+				return errors.New("the agent is away")
+			}
+			asked.Add(1)
+			return ctx.Err()
+		}}
+		finding := look(t, CertificateExpiry(Options{Certificates: []Certificate{c}}).Detector)[0]
+		step := RenewCertificate(c)
+		return selfhealtest.StepFixture{
+			Step: step, Finding: finding,
+			State: func() string { return strconv.Itoa(int(asked.Load())) },
+			Inapplicable: func() {
+				require.NoError(t, step.Run(context.Background(), remediate.Request{Finding: finding}))
+			},
+			Break: func() func() { away.Store(true); return func() { away.Store(false) } },
+			Skip:  map[string]string{"same-key": "a second request within 6 h is skipped, which changes nothing"},
+		}
+	})
 }

@@ -11,8 +11,6 @@ import (
 	"net"
 	"os"
 	"time"
-
-	"github.com/selfheal-go/selfheal/remediate"
 )
 
 // Certificate is what is watched of one certificate: a file, what is served, or both,
@@ -32,8 +30,10 @@ type Certificate struct {
 	ServerName string
 	// Pair is a certificate that this process serves, and its reload. nil: none.
 	Pair *Keypair
-	// Reload makes the service read the file again. nil means that of Pair, or no
-	// such rung.
+	// Reload makes the service read the file again. It is called once the chain in the
+	// file has been found fit to take the place of what is served: valid now, for as
+	// long, for the same names, each certificate signed by the next. That the key fits
+	// is for Reload to check. nil means the reload of Pair, or no such rung.
 	Reload func(ctx context.Context) error
 	// Renew asks the issuing agent for a renewal. It is asked once at each of the
 	// ExpiryLevels, and at most every 6 h. nil: no such rung.
@@ -184,6 +184,9 @@ func (o Options) certificatesProblem() error {
 			}
 		}
 	}
+	if o.ExpiryLevels != nil && len(o.ExpiryLevels) == 0 {
+		m.say("ExpiryLevels is empty: name a level, or use nil for the defaults")
+	}
 	for i, l := range o.ExpiryLevels {
 		if l <= 0 || i > 0 && l >= o.ExpiryLevels[i-1] {
 			m.say("ExpiryLevels are %v: use falling times above 0", o.ExpiryLevels)
@@ -191,59 +194,4 @@ func (o Options) certificatesProblem() error {
 		}
 	}
 	return m.join()
-}
-
-// named finds the certificate that a finding is about.
-func (o Options) named(label string) *Certificate {
-	for i := range o.Certificates {
-		if o.Certificates[i].name() == label {
-			return &o.Certificates[i]
-		}
-	}
-	return nil
-}
-
-// certificateLabel carries the name of a certificate in findings.
-const certificateLabel = "certificate"
-
-// reload is a step that makes the service read a certificate file again. A pair of
-// ours is checked before it is taken, so that it is Safe.
-func (o Options) reload() remediate.Step {
-	return remediate.Step{
-		Name: "reload", Risk: remediate.Safe, Settle: 5 * time.Second,
-		Retry: remediate.Backoff{Tries: 3, Initial: 10 * time.Second, Max: time.Minute},
-		Run: func(ctx context.Context, req remediate.Request) error {
-			c := o.named(req.Finding.Labels[certificateLabel])
-			switch {
-			case c == nil:
-				return skip("no certificate of that name is watched")
-			case c.Reload != nil:
-				return c.Reload(ctx)
-			case c.Pair != nil:
-				return c.Pair.Reload(ctx, req)
-			}
-			return skip("there is no hook that reloads it")
-		},
-	}
-}
-
-// renewGap is the least time between two requests for a renewal of one certificate.
-const renewGap = 6 * time.Hour
-
-func (o Options) renew(asked *renewals) remediate.Step {
-	return remediate.Step{
-		Name: "renew", Lasting: true, Scope: remediate.Host, Timeout: 2 * time.Minute, Settle: 10 * time.Minute,
-		Run: func(ctx context.Context, req remediate.Request) error {
-			c := o.named(req.Finding.Labels[certificateLabel])
-			switch {
-			case c == nil || c.Renew == nil:
-				return skip("there is no hook that renews it")
-			case req.Finding.Labels["authority"] != "":
-				return fmt.Errorf("host: what ends is an authority of the chain, which no renewal of the certificate mends: %w", remediate.ErrEscalate)
-			case !asked.may(c.name()):
-				return skip(fmt.Sprintf("a renewal was asked for less than %v ago", renewGap))
-			}
-			return c.Renew(ctx)
-		},
-	}
 }

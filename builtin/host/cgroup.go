@@ -35,7 +35,7 @@ func findGroups(root, controller string) (groups, error) {
 	if !ok {
 		return groups{}, fmt.Errorf("%w (%s)", errNoGroups, kindOf(controller))
 	}
-	m, ok := parseMount(string(mounts), controller, v2)
+	m, ok := parseMount(string(mounts), controller, name, v2)
 	if !ok {
 		return groups{}, fmt.Errorf("%w (%s is not mounted)", errNoGroups, kindOf(controller))
 	}
@@ -77,19 +77,28 @@ func parseGroup(text, controller string) (name string, v2, ok bool) {
 // mounted is a hierarchy: which part of it is mounted, and where.
 type mounted struct{ root, point string }
 
-// parseMount finds it in /proc/self/mountinfo (proc(5)).
-func parseMount(text, controller string, v2 bool) (mounted, bool) {
+// parseMount finds it in /proc/self/mountinfo (proc(5)): where a hierarchy is mounted
+// more than once, as below a container that runs others, the first mount in which the
+// group is seen.
+func parseMount(text, controller, group string, v2 bool) (m mounted, ok bool) {
 	for line := range strings.Lines(text) {
-		before, after, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
+		before, after, both := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
 		own, kind := strings.Fields(before), strings.Fields(after)
-		if !ok || len(own) < 5 || len(kind) < 3 {
+		if !both || len(own) < 5 || len(kind) < 3 {
 			continue
 		}
-		if v2 && kind[0] == "cgroup2" || !v2 && kind[0] == "cgroup" && listed(kind[2], controller) {
-			return mounted{unescape(own[3]), unescape(own[4])}, true
+		if v2 && kind[0] != "cgroup2" || !v2 && (kind[0] != "cgroup" || !listed(kind[2], controller)) {
+			continue
+		}
+		next := mounted{unescape(own[3]), unescape(own[4])}
+		if _, inside := next.find(group); inside {
+			return next, true
+		}
+		if !ok {
+			m, ok = next, true
 		}
 	}
-	return mounted{}, false
+	return m, ok
 }
 
 func listed(names, want string) bool {
@@ -134,16 +143,22 @@ func octal(s string) (c byte, ok bool) {
 // inside is the path of a group below the mount point. A container may know its
 // group by the host's name while only its own part is mounted.
 func (m mounted) inside(group string) string {
+	rel, _ := m.find(group)
+	return rel
+}
+
+// find is inside, and whether the group is seen there.
+func (m mounted) find(group string) (rel string, seen bool) {
 	group, root := path.Clean("/"+group), path.Clean("/"+m.root)
 	switch {
 	case root == "/":
-		return group
+		return group, true
 	case group == root:
-		return "/"
+		return "/", true
 	case strings.HasPrefix(group, root+"/"):
-		return strings.TrimPrefix(group, root)
+		return strings.TrimPrefix(group, root), true
 	}
-	return "/"
+	return "/", false
 }
 
 // missing says that a file is not there, and will not be: the kernel or the kind of

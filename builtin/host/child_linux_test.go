@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -32,17 +33,21 @@ func child(role string) int {
 		return memoryChild()
 	case "spin":
 		return spinChild()
+	case "stopped":
+		return stoppedChild()
+	case "health":
+		return healthChild()
 	}
 	return 2
 }
 
 // as starts a child, whose standard input ends with the test: then it ends too.
-func as(t *testing.T, role string, env ...string) (*exec.Cmd, *bytes.Buffer) {
+func as(t *testing.T, role string, env ...string) (*exec.Cmd, *output) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(append(os.Environ(), childEnv+"="+role), env...)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
-	out := &bytes.Buffer{}
+	out := &output{}
 	cmd.Stderr = out
 	t.Cleanup(func() {
 		_ = in.Close()
@@ -50,6 +55,24 @@ func as(t *testing.T, role string, env ...string) (*exec.Cmd, *bytes.Buffer) {
 		_ = cmd.Wait()
 	})
 	return cmd, out
+}
+
+// output is what a child has said so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // orphaned ends when the parent is gone.
@@ -172,17 +195,17 @@ func parent(t *testing.T) (address string, asked chan string) {
 	return "http://" + l.Addr().String(), asked
 }
 
-func hear(t *testing.T, asked chan string, want string, log *bytes.Buffer) {
+func hear(t *testing.T, asked chan string, want string, said *output) string {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	for {
 		select {
 		case got := <-asked:
 			if strings.HasPrefix(got, want) {
-				return
+				return strings.TrimPrefix(got, want)
 			}
 		case <-deadline:
-			t.Fatalf("the child never asked for %s", want)
+			t.Fatalf("the child never asked for %s: %v", want, said)
 		}
 	}
 }
@@ -190,6 +213,7 @@ func hear(t *testing.T, asked chan string, want string, log *bytes.Buffer) {
 // A child runs out of descriptors under a real limit; a page goes out all the same,
 // over a connection for which it gives up a part of its reserve.
 func TestAPageGoesOutWithoutADescriptorLeft(t *testing.T) {
+	t.Parallel()
 	address, asked := parent(t)
 	cmd, log := as(t, "leak", "PARENT="+address)
 	require.NoError(t, cmd.Start())
@@ -199,6 +223,7 @@ func TestAPageGoesOutWithoutADescriptorLeft(t *testing.T) {
 // A child fills its descriptors with idle connections; they are closed, and it is
 // well again without a page.
 func TestIdleConnectionsAreClosed(t *testing.T) {
+	t.Parallel()
 	address, asked := parent(t)
 	cmd, log := as(t, "idle", "PARENT="+address)
 	require.NoError(t, cmd.Start())
@@ -227,6 +252,7 @@ func memoryChild() int {
 // A run that is killed near its memory limit is known to the next one; one that ends
 // cleanly, or is killed while there is memory, is not accused.
 func TestTheNextRunKnowsOfAKill(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, used string
 		kills      int
@@ -285,6 +311,15 @@ func TestTheNextRunKnowsOfAKill(t *testing.T) {
 	}
 }
 
+// lacking skips a test for want of a privilege, or fails where none may be wanting.
+func lacking(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("SELFHEAL_REQUIRE_SERVICES") == "1" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
 func heapFiles(t *testing.T, dir string) []string {
 	all, err := filepath.Glob(filepath.Join(dir, heapPrefix+"*.pprof"))
 	require.NoError(t, err)
@@ -326,14 +361,17 @@ func spinChild() int {
 
 // A child spins in a control group with a real quota.
 func TestARealQuotaIsUsedUp(t *testing.T) {
-	const cpu = "/sys/fs/cgroup/cpu"
+	t.Parallel()
 	own, err := findGroups("", "cpu")
-	if err != nil || own.v2 || os.Geteuid() != 0 {
-		t.Skip("this test makes a control group of version 1 with a quota, for which it needs root and the cpu controller mounted as version 1; the recorded trees show the same for the others")
+	if err != nil || own.v2 {
+		t.Skip("this host has no cpu controller of version 1 to make a group with a quota in; the recorded trees show the same")
+	}
+	if os.Geteuid() != 0 {
+		lacking(t, "this test makes a control group: run it as root")
 	}
 	group, err := os.MkdirTemp(own.dirs[0], "selfheal-host-test-")
 	if err != nil {
-		t.Skipf("this test makes a control group below %s, which it may not here: %v", cpu, err)
+		t.Skipf("the control groups of this host cannot be changed from here; the recorded trees show the same: %v", err)
 	}
 	t.Cleanup(func() {
 		require.Eventually(t, func() bool { return os.Remove(group) == nil }, 5*time.Second, 10*time.Millisecond)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"time"
@@ -38,7 +39,7 @@ type ClockOptions struct {
 	ReferenceEvery time.Duration
 	// RequireSync finds a clock that was never synchronised, too. Without it only one
 	// that was is missed: many virtual machines are kept by their hypervisor and
-	// never say so.
+	// never say so. With it the watch is blind where the kernel does not tell.
 	RequireSync bool
 	// Trust is told by the watch how far the clock can be trusted. nil: nobody is.
 	Trust *Trust
@@ -130,6 +131,7 @@ type clock struct {
 	askedAt time.Duration
 	offset  time.Duration
 	failed  error
+	retry   bool // it failed for the first time
 }
 
 func newClock(o Options) *clock {
@@ -268,8 +270,9 @@ func (c *clock) skewFindings(offset time.Duration) []detect.Finding {
 	return found
 }
 
-// askAgain is how soon a reference that failed is asked again: one lost packet is not
-// to make the watch blind.
+// askAgain is how soon a reference that failed once is asked again: one lost packet is
+// not to make the watch blind for long, and a server that fails or refuses is not to be
+// pressed.
 const askAgain = 15 * time.Second
 
 // consult asks the reference if it is time to, without the lock.
@@ -283,6 +286,7 @@ func (c *clock) consult(ctx context.Context) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.retry = err != nil && c.failed == nil
 	c.offset, c.failed = offset, err
 	if err != nil && ctx.Err() != nil {
 		c.asked = false // it was not given the time
@@ -293,7 +297,7 @@ func (c *clock) due() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	every := c.o.ReferenceEvery
-	if c.failed != nil {
+	if c.retry {
 		every = askAgain
 	}
 	now := time.Since(c.origin)
@@ -308,8 +312,8 @@ func (c *clock) due() bool {
 func (c *clock) measure() (known bool, offset time.Duration, synced bool, err error) {
 	k, err := c.o.tell()
 	told := err == nil
-	if errors.Is(err, errors.ErrUnsupported) {
-		err = nil
+	if !c.o.RequireSync && (errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission)) {
+		err = nil // systemd's ProtectClock= forbids to ask: jumps are seen all the same
 	} else if err != nil {
 		err = fmt.Errorf("host: the kernel does not tell of its clock: %w", err)
 	}

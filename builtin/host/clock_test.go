@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,7 +114,9 @@ func TestSkewAndLostSynchronisation(t *testing.T) {
 	require.Empty(t, look(t, d))
 	h.err = errors.ErrUnsupported
 	require.Empty(t, look(t, d), "a system that does not tell is not missed either")
-	h.err = errors.New("EPERM")
+	h.err = syscall.EPERM
+	require.Empty(t, look(t, d), "nor is one that must not tell")
+	h.err = errors.New("no")
 	_, err := d.Detect(context.Background())
 	require.ErrorContains(t, err, "does not tell of its clock")
 	o := newHands()
@@ -121,6 +124,9 @@ func TestSkewAndLostSynchronisation(t *testing.T) {
 	with := o.options()
 	with.Clock.RequireSync = true
 	require.Equal(t, []string{syncKey}, keys(look(t, Clock(with).Detector)))
+	o.err = syscall.EPERM
+	_, err = Clock(with).Detector.Detect(context.Background())
+	require.ErrorIs(t, err, syscall.EPERM, "what is required and not told is blind")
 }
 
 func TestTheClockConforms(t *testing.T) {
@@ -200,6 +206,23 @@ func TestARealTimeServerMeasuresTheSkew(t *testing.T) {
 	require.InDelta(t, 60, found[0].Value, 1)
 	ok, _ := o.Clock.Trust.Trusted()
 	require.False(t, ok)
+}
+
+// A server that fails for long is not pressed: 15 s after the first failure, then as
+// rarely as ever.
+func TestAReferenceThatFailsIsNotPressed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		o := newHands().options()
+		o.Clock.Reference = func(context.Context) (time.Duration, error) { asked++; return 0, errors.New("RATE") }
+		d := Clock(o).Detector
+		for range 600 {
+			_, err := d.Detect(t.Context())
+			require.ErrorContains(t, err, "RATE")
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, 11, asked)
+	})
 }
 
 // One lost packet makes nobody blind for long, and the reference is not asked at

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"math/bits"
 	"net"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/selfheal-go/selfheal"
 	"github.com/selfheal-go/selfheal/detect"
 )
 
@@ -55,19 +57,23 @@ func (d *dns) Detect(ctx context.Context) ([]detect.Finding, error) {
 	if d.invalid != nil {
 		return nil, d.invalid
 	}
-	whys := make([]string, len(d.o.Names))
+	whys, blind := make([]string, len(d.o.Names)), make([]error, len(d.o.Names))
 	slots := make(chan struct{}, lookupsAtOnce)
 	var all sync.WaitGroup
 	for i, name := range d.o.Names {
 		slots <- struct{}{} // each ends within Patience
 		all.Go(func() {
 			defer func() { <-slots }()
-			whys[i] = d.look(ctx, name)
+			blind[i] = selfheal.ErrGoexit // unless it returns
+			whys[i], blind[i] = d.look(ctx, name)
 		})
 	}
 	all.Wait()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx) // its silence may be ours
+	}
+	if err := errors.Join(blind...); err != nil {
+		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -94,12 +100,18 @@ func (d *dns) Detect(ctx context.Context) ([]detect.Finding, error) {
 	return found, nil
 }
 
-// look says why a name does not resolve; "" if it does.
-func (d *dns) look(ctx context.Context, name string) string {
+// look says why a name does not resolve; "" if it does. It runs on a goroutine of ours,
+// so that a panic of the lookup ends here: it says nothing of the name.
+func (d *dns) look(ctx context.Context, name string) (why string, blind error) {
+	defer func() {
+		if x := recover(); x != nil {
+			blind = fmt.Errorf("host: look %s up: %w", name, &selfheal.PanicError{Where: "DNS lookup", Value: x, Stack: debug.Stack()})
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, d.o.Patience)
 	defer cancel()
 	addresses, err := d.lookup(ctx, name)
-	return whyNot(addresses, err, d.o.Patience)
+	return whyNot(addresses, err, d.o.Patience), nil
 }
 
 func whyNot(addresses []string, err error, patience time.Duration) string {

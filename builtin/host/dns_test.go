@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -67,6 +68,21 @@ func TestDNSConforms(t *testing.T) {
 	})
 }
 
+// A lookup that panics, or ends its goroutine, is blind and takes nobody with it.
+func TestALookupThatPanicsIsBlind(t *testing.T) {
+	for want, fault := range map[string]func(){"look b. up: ": func() { panic("no") }, selfheal.ErrGoexit.Error(): runtime.Goexit} {
+		d := DNS(Options{DNS: DNSOptions{Names: []string{"a.", "b."}, Lookup: func(_ context.Context, name string) ([]string, error) {
+			if name == "b." {
+				fault()
+			}
+			return []string{"10.0.0.1"}, nil
+		}}}).Detector
+		found, err := d.Detect(t.Context())
+		require.ErrorContains(t, err, want)
+		require.Empty(t, found)
+	}
+}
+
 // What was before a fix does not count against it.
 func TestHowManyFailuresMakeAFinding(t *testing.T) {
 	var r resolved
@@ -82,6 +98,7 @@ func TestHowManyFailuresMakeAFinding(t *testing.T) {
 // The first server dies; the service goes on with what it knew, then with the second
 // server for what it did not know; both are put back when the first is well again.
 func TestARealServerDiesAndTheServiceGoesOn(t *testing.T) {
+	t.Parallel()
 	first := newNameServer(t, map[string]string{dbName: "127.0.0.9", "new.test.": "127.0.0.8"})
 	second := newNameServer(t, map[string]string{dbName: "127.0.0.9", "new.test.": "127.0.0.8"})
 	r := NewResolver(ResolverOptions{First: Server(first.address()), Second: Server(second.address()), Patience: 100 * time.Millisecond})

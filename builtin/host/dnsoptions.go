@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,6 +50,7 @@ func (o DNSOptions) effective() DNSOptions {
 	}
 	fill(&o.Of, o.Fails)
 	fill(&o.CoveredFor, 10*time.Minute)
+	o.Names = slices.Clone(o.Names)
 	return o
 }
 

@@ -102,6 +102,10 @@ func (c *expiring) judge(levels []time.Duration, now time.Time, inFile, presente
 	if worst == nil {
 		return nil
 	}
+	if len(inFile) > 0 && len(presented) > 0 && len(levels) > 0 {
+		e := endingOf(inFile, "", now)
+		worst.renewed = worst.where != "" && e.left >= e.level(levels[0])
+	}
 	deepest := -1
 	for i, l := range levels {
 		if worst.left < worst.level(l) {
@@ -142,7 +146,10 @@ func (c *expiring) levelFinding(e *ending, level time.Duration, grave bool) dete
 func (c *expiring) finding(e *ending, key string, severity detect.Severity, text string, level time.Duration) detect.Finding {
 	labels := map[string]string{certificateLabel: c.name()}
 	if e.authority {
-		labels["authority"] = e.role
+		labels[authorityLabel] = e.role
+	}
+	if e.renewed {
+		labels[renewedLabel] = "in the file"
 	}
 	f := detect.Finding{
 		Key: c.name() + ": " + key, Severity: severity, Summary: text, Labels: labels,
@@ -156,17 +163,19 @@ func (c *expiring) finding(e *ending, key string, severity detect.Severity, text
 
 // ending is the certificate of a chain that ends first.
 type ending struct {
-	role, serial string
-	authority    bool
-	from, until  time.Time
-	left, life   time.Duration
-	early        time.Duration // until the chain is valid at all
+	where, role string // "served " or "", and what it is
+	serial      string
+	authority   bool
+	renewed     bool // the file has what is not short, what is served is
+	from, until time.Time
+	left, life  time.Duration
+	early       time.Duration // until the chain is valid at all
 }
 
 func endingOf(c chain, where string, now time.Time) *ending {
 	cert, role := c.first()
 	e := &ending{
-		role: where + role, serial: cert.SerialNumber.Text(16), authority: cert != c[0],
+		where: where, role: where + role, serial: cert.SerialNumber.Text(16), authority: cert != c[0],
 		from: cert.NotBefore, until: cert.NotAfter, left: cert.NotAfter.Sub(now), life: cert.NotAfter.Sub(cert.NotBefore),
 	}
 	for _, x := range c {
@@ -197,25 +206,6 @@ func roughly(d time.Duration) string {
 		return fmt.Sprintf("%dh", d/time.Hour)
 	}
 	return fmt.Sprintf("%dm", d/time.Minute)
-}
-
-// renewals notes when renewals were asked for.
-type renewals struct {
-	mu   sync.Mutex
-	last map[string]time.Time
-}
-
-func (r *renewals) may(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if at, ok := r.last[name]; ok && time.Since(at) < renewGap {
-		return false
-	}
-	if r.last == nil {
-		r.last = map[string]time.Time{}
-	}
-	r.last[name] = time.Now()
-	return true
 }
 
 // staleness watches whether what is served is what is in the file.

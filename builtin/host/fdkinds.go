@@ -54,6 +54,7 @@ func (k *fdKinds) top(now time.Duration, names func() ([]string, error)) []slog.
 	for i := range k.tcp {
 		if text, err := k.tcp[i].read(); err == nil { // where not, sockets are just sockets
 			parsePeers(text, peers)
+			k.tcp[i].buf = nil // it may be large, and is rarely needed
 		}
 	}
 	count := map[string]int{}

@@ -163,3 +163,16 @@ func (s *switches) say(what string) {
 		s.do(what)
 	}
 }
+
+// ages are detectors that compare what they read with what they read before: time
+// passes for them when a test says so, however slow the machine is.
+func (m *memoryPressure) age(by time.Duration) { agedBy(&m.mu, &m.origin, by) }
+func (s *stalls) age(by time.Duration)         { agedBy(&s.mu, &s.origin, by) }
+func (t *throttling) age(by time.Duration)     { agedBy(&t.mu, &t.origin, by) }
+func (m *oom) age(by time.Duration)            { agedBy(&m.mu, &m.shown, by) }
+
+func agedBy(mu *sync.Mutex, began *time.Time, by time.Duration) {
+	mu.Lock()
+	defer mu.Unlock()
+	*began = began.Add(-by)
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,8 +20,8 @@ type KeypairOptions struct {
 	// CertFile and KeyFile are PEM files: the certificate with the chain above it,
 	// and its private key. Required.
 	CertFile, KeyFile string
-	// Names are the DNS names that a certificate must be good for. nil means those of
-	// the one that is served already.
+	// Names are the DNS names and IP addresses that a certificate must be good for. nil
+	// means those of the one that is served already.
 	Names []string
 	// Roots are whom the chain must lead to. nil means that only the chain itself is
 	// checked: each certificate in the file is signed by the next.
@@ -87,7 +88,7 @@ func (k *Keypair) Reload(ctx context.Context, req remediate.Request) error {
 	if l.chain.same(old.chain) && len(l.chain) == len(old.chain) {
 		return skip("the file holds what is served already")
 	}
-	if err := k.check(l.chain, old.chain, time.Now()); err != nil {
+	if err := k.o.check(l.chain, old.chain, time.Now()); err != nil {
 		return fmt.Errorf("host: reload %s: what is in the file is not taken: %w", k.o.CertFile, err)
 	}
 	if req.Log != nil {
@@ -119,7 +120,7 @@ func (k *Keypair) load() (*loaded, error) {
 }
 
 // check says why a chain is not to be taken in the place of another.
-func (k *Keypair) check(next, old chain, now time.Time) error {
+func (o KeypairOptions) check(next, old chain, now time.Time) error {
 	leaf := next[0]
 	switch {
 	case now.Before(leaf.NotBefore):
@@ -129,16 +130,19 @@ func (k *Keypair) check(next, old chain, now time.Time) error {
 	case leaf.NotAfter.Before(old[0].NotAfter):
 		return fmt.Errorf("it ends at %v, before the one that is served", leaf.NotAfter)
 	}
-	names := k.o.Names
+	names := o.Names
 	if names == nil {
-		names = old[0].DNSNames
+		names = slices.Clone(old[0].DNSNames)
+		for _, ip := range old[0].IPAddresses {
+			names = append(names, ip.String())
+		}
 	}
 	for _, n := range names {
 		if err := goodFor(leaf, n); err != nil {
 			return err
 		}
 	}
-	if k.o.Roots == nil {
+	if o.Roots == nil {
 		for i, c := range next[1:] {
 			if err := next[i].CheckSignatureFrom(c); err != nil {
 				return fmt.Errorf("certificate %d of the chain is not signed by the next: %w", i+1, err)
@@ -150,7 +154,7 @@ func (k *Keypair) check(next, old chain, now time.Time) error {
 	for _, c := range next[1:] {
 		between.AddCert(c)
 	}
-	_, err := leaf.Verify(x509.VerifyOptions{Roots: k.o.Roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: o.Roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	return err
 }
 

@@ -19,10 +19,10 @@ import (
 
 // short is a v2 service whose tasks wait for memory for a share of the time.
 type short struct {
-	tr   tree
-	stop chan struct{}
+	tr tree
 
 	mu         sync.Mutex
+	ended      bool
 	some, full float64
 }
 
@@ -33,27 +33,31 @@ func (s *short) wait(some, full float64) {
 }
 
 func newShort(t *testing.T) *short {
-	s := &short{tr: recorded(t, "v2"), stop: make(chan struct{})}
+	s := &short{tr: recorded(t, "v2")}
 	s.tr.set(v2Group+"memory.pressure", stalledFor(0, 0))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var some, full time.Duration
-		time.Sleep(50 * time.Millisecond) // no look is at the same instant
-		for {
-			select {
-			case <-s.stop:
-				return
-			case <-time.After(100 * time.Millisecond):
-			}
-			s.mu.Lock()
-			some += time.Duration(s.some * float64(100*time.Millisecond))
-			full += time.Duration(s.full * float64(100*time.Millisecond))
-			s.mu.Unlock()
-			s.tr.set(v2Group+"memory.pressure", stalledFor(some, full))
+	const each = 100 * time.Millisecond
+	var some, full time.Duration
+	var timer *time.Timer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// No look is at the same instant.
+	timer = time.AfterFunc(each+each/2, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.ended {
+			return
 		}
-	}()
-	t.Cleanup(func() { close(s.stop); <-done })
+		some += time.Duration(s.some * float64(each))
+		full += time.Duration(s.full * float64(each))
+		s.tr.set(v2Group+"memory.pressure", stalledFor(some, full))
+		timer.Reset(each)
+	})
+	t.Cleanup(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ended = true
+		timer.Stop()
+	})
 	return s
 }
 
@@ -127,19 +131,19 @@ func TestARestartOnlyForMemoryOfOurOwn(t *testing.T) {
 func TestAfterAKillTheServiceRunsReducedForADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr, h := recorded(t, "v2"), &switches{}
-		o := Options{Root: tr.root, DropCaches: h.run("drop"), Reduce: h.turn("reduce")}
+		o := Options{Root: tr.root, Every: 20 * time.Second, DropCaches: h.run("drop"), Reduce: h.turn("reduce")}
 		trial := selfhealtest.Start(t, OOM(o))
 		time.Sleep(time.Minute)
 		tr.set(v2Group+"memory.events", events(0, 1))
-		time.Sleep(30 * time.Hour)
+		time.Sleep(25 * time.Hour)
 		trial.Want(`
-			1m1s open oom: a process of this control group was killed for want of memory
-			1m2s step drop-caches: no effect
-			2m17s step reduce: healed
-			1h1m1s page nobody told
-			24h2m17s undo reduce
-			24h2m17s resolve
-			24h2m17s close`)
+			1m10s open oom: a process of this control group was killed for want of memory
+			1m11s step drop-caches: no effect
+			2m26s step reduce: healed
+			1h1m10s page nobody told
+			24h2m26s undo reduce
+			24h2m26s resolve
+			24h2m26s close`)
 		require.Equal(t, []string{"drop", "reduce on", "reduce off"}, h.heard())
 	})
 	synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package host
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
 )
@@ -33,6 +34,26 @@ func (s *stages) move(warn, act, well bool) {
 	}
 	s.acute = s.acute || act
 	s.early = s.early || warn && !s.acute
+}
+
+// ripening withholds a warning until it has lasted, and where it becomes acute before.
+type ripening struct {
+	on, ripe bool
+	since    time.Duration
+}
+
+// of is s at now without a warning that has lasted less than long.
+func (r *ripening) of(s stages, now, long time.Duration) stages {
+	if !s.early {
+		*r = ripening{}
+		return s
+	}
+	if !r.on {
+		r.on, r.since = true, now
+	}
+	r.ripe = r.ripe || !s.acute && now-r.since >= long
+	s.early = r.ripe
+	return s
 }
 
 func (s *stages) any() bool { return s.early || s.acute }

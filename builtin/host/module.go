@@ -2,8 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -17,79 +15,56 @@ import (
 // Version is that of the module.
 const Version = "v0.1.0"
 
-// Module returns the watches of this package that this host and these options have a
-// use for; [LeftOut] says which others there are, and why not. It looks for that once,
-// when it is called: what is not there then, because the kernel or the control group
-// does not have it, is left out, so that nobody is called about a feature that the
-// host does not have. What is there and cannot be read is kept, and is blind.
+// Module returns the watches of this package. Those of certificates and DNS are left
+// out where the options name none.
+//
+// It looks once, when it is called, at what the kernel tells. What is not there, since
+// the kernel or the control group has no such thing, is kept as a watch that is blind
+// with that reason for the life of the module: Status shows it and the log says it
+// once, but nobody is called about a feature that the host does not have. What is
+// there and cannot be read is blind as any other watch, and people are called.
 func Module(o Options) selfheal.Module {
+	e := o.effective()
 	m := selfheal.Module{Name: "host", Version: Version}
-	for _, c := range o.candidates() {
-		if c.why == nil {
-			m.Watches = append(m.Watches, c.watch)
+	add := func(ws ...selfheal.Watch) { m.Watches = append(m.Watches, ws...) }
+	// The causes come before the symptoms.
+	add(Clock(o), here(Descriptors(o)), here(MemoryPressure(o)), here(OOM(o)), here(MemoryHigh(o)), here(CPUThrottling(o)), e.stalls())
+	if len(e.Certificates) > 0 {
+		stale, expiry := CertificateStale(o), CertificateExpiry(o)
+		expiry.After = []string{"clock"}
+		if d := stale.Detector.(*staleness); d.invalid != nil || len(d.all) > 0 {
+			add(stale)
 		}
+		add(expiry)
+	}
+	if len(e.DNS.Names) > 0 {
+		add(DNS(o))
 	}
 	return m
 }
 
-// Omission is a watch that [Module] leaves out.
-type Omission struct {
-	Watch string
-	Why   error
+// here is w where the kernel has what it reads; else w is blind for good.
+func here(w selfheal.Watch) selfheal.Watch {
+	if err := absent(w.Detector); err != nil {
+		w.Detector = nothing{err}
+		w.Escalate = escalate.To(escalate.NotifierFunc(func(context.Context, escalate.Notification) error { return nil }))
+	}
+	return w
 }
 
-// LeftOut says which watches Module leaves out here and why: for a log at the start.
-func LeftOut(o Options) []Omission {
-	var out []Omission
-	for _, c := range o.candidates() {
-		if c.why != nil {
-			out = append(out, Omission{c.watch.Name, c.why})
-		}
+// nothing is the detector of a watch for which the kernel has nothing to read. It does
+// not look again: whoever would be called about a finding is not called about this
+// blindness, so that it must not begin to see.
+type nothing struct{ why error }
+
+func (n nothing) Detect(ctx context.Context) ([]detect.Finding, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	return out
+	return nil, n.why
 }
 
-type candidate struct {
-	watch selfheal.Watch
-	why   error // it is left out
-}
-
-var errNothingToDo = errors.New("host: the options name nothing to watch")
-
-// candidates are all watches, the causes before the symptoms.
-func (o Options) candidates() []candidate {
-	e := o.effective()
-	kernel := func(w selfheal.Watch) candidate { return candidate{w, absent(w.Detector)} }
-	stalls, stallsWhy := o.stalls()
-	certs := errNothingToDo
-	if len(o.Certificates) > 0 {
-		certs = nil
-	}
-	stale, expiry := CertificateStale(o), CertificateExpiry(o)
-	expiry.After = []string{"clock"}
-	names := errNothingToDo
-	if len(e.DNS.Names) > 0 {
-		names = nil
-	}
-	staleWhy := certs
-	if d := stale.Detector.(*staleness); certs == nil && d.invalid == nil && len(d.all) == 0 {
-		staleWhy = fmt.Errorf("%w: no certificate has both a file and an address or a pair", errNothingToDo)
-	}
-	return []candidate{
-		{watch: Clock(o)},
-		kernel(Descriptors(o)),
-		kernel(MemoryPressure(o)),
-		kernel(OOM(o)),
-		kernel(MemoryHigh(o)),
-		kernel(CPUThrottling(o)),
-		{stalls, stallsWhy},
-		{stale, staleWhy},
-		{expiry, certs},
-		{DNS(o), names},
-	}
-}
-
-// absent looks once, and says that what a detector reads is not there for good.
+// absent looks once, and says that what a detector reads is not there.
 func absent(d detect.Detector) error {
 	if _, err := d.Detect(context.Background()); missing(err) {
 		return err
@@ -147,8 +122,12 @@ func OOM(o Options) selfheal.Watch {
 		steps[0].Settle = shown
 	}
 	steps = callFor(map[string]string{again: "the second kill within " + span(o.OOM.AgainWithin) + ": what was done does not suffice"}, steps)
+	keep := 5 * time.Minute
+	if o.Reduce != nil {
+		keep = max(o.OOM.ReducedFor, 0)
+	}
 	return selfheal.Watch{
-		Name: "oom", Detector: d, Every: o.Every, KeepFor: max(o.OOM.ReducedFor, 0),
+		Name: "oom", Detector: d, Every: o.Every, KeepFor: keep,
 		Playbook: playbook("oom", steps), Evidence: []escalate.Gatherer{heaps(d)},
 	}
 }
@@ -186,20 +165,17 @@ func (o Options) stallsOf(resources ...string) selfheal.Watch {
 }
 
 // stalls watches those of the two resources of which the kernel tells.
-func (o Options) stalls() (selfheal.Watch, error) {
+func (o Options) stalls() selfheal.Watch {
 	var there []string
-	var why error
 	for _, r := range []string{"cpu", "io"} {
-		if err := absent(o.stallsOf(r).Detector); err != nil {
-			why = err
-		} else {
+		if absent(o.stallsOf(r).Detector) == nil {
 			there = append(there, r)
 		}
 	}
-	if len(there) > 0 {
-		why = nil
+	if len(there) == 0 {
+		return here(Stalls(o))
 	}
-	return o.stallsOf(there...), why
+	return o.stallsOf(there...)
 }
 
 // Clock watches the wall clock for jumps, for being off, and for being left alone by
@@ -216,7 +192,7 @@ func CertificateStale(o Options) selfheal.Watch {
 	o = o.effective()
 	return selfheal.Watch{
 		Name: "certificate-stale", Detector: newStale(o), Every: time.Minute, Timeout: certificatesTimeout(o), For: time.Minute,
-		Playbook: playbook("certificate-stale", []remediate.Step{o.reload()}),
+		Playbook: playbook("certificate-stale", []remediate.Step{ReloadCertificate(o.Certificates...)}),
 	}
 }
 
@@ -228,7 +204,7 @@ func CertificateExpiry(o Options) selfheal.Watch {
 	var steps []remediate.Step
 	for _, c := range o.Certificates {
 		if c.Renew != nil {
-			steps = []remediate.Step{o.renew(&renewals{})}
+			steps = []remediate.Step{RenewCertificate(o.Certificates...)}
 		}
 	}
 	return selfheal.Watch{

@@ -40,6 +40,7 @@ type notes struct {
 	dir, root string
 	now       record
 	running   bool
+	stale     bool // the file does not say what now does
 	heapAt    time.Time
 }
 
@@ -61,45 +62,48 @@ type lastRun struct {
 	kills              uint64 // that were counted since
 }
 
-// begin reads how the last run ended and notes that another has begun.
-func (n *notes) begin(group string, kills uint64) (last lastRun, err error) {
+// begin reads how the last run ended and notes that another has begun. What could not
+// be read is not known; that nothing can be written either is said by see.
+func (n *notes) begin(group string, kills uint64) (last lastRun) {
 	boot, err := os.ReadFile(under(n.root, "/proc/sys/kernel/random/boot_id"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return last, unreadable(err)
+		group = "" // what is not known proves nothing
 	}
 	old, err := n.load()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return last, err
-	default:
+	if err == nil {
 		last = lastRun{known: true, clean: old.Clean, near: old.Near}
-		if old.Boot == strings.TrimSpace(string(boot)) && old.Group == group && kills > old.Kills {
+		if group != "" && old.Boot == strings.TrimSpace(string(boot)) && old.Group == group && kills > old.Kills {
 			last.kills = kills - old.Kills
 		}
 	}
 	n.now = record{Boot: strings.TrimSpace(string(boot)), Group: group, Kills: kills, Seen: old.Seen}
 	n.running = true
-	return last, n.save()
+	_ = n.save()
+	return last
 }
 
 // end notes that the run ended cleanly.
-func (n *notes) end() error {
+func (n *notes) end() {
+	if !n.running {
+		return
+	}
+	n.running, n.now.Clean, n.now.Near = false, true, false
+	_ = n.save() // nobody looks any more; the next run takes this one for an unclean end
+}
+
+// see notes what changed. It writes only then, and again where that failed.
+func (n *notes) see(group string, kills uint64, near bool) error {
 	if !n.running {
 		return nil
 	}
-	n.running, n.now.Clean, n.now.Near = false, true, false
-	return n.save()
-}
-
-// see notes what changed. It writes only then.
-func (n *notes) see(kills uint64, near bool) error {
-	if !n.running || kills == n.now.Kills && near == n.now.Near {
-		return nil
-	}
 	fresh := near && !n.now.Near
-	n.now.Kills, n.now.Near = kills, near
-	err := n.save()
+	if group != n.now.Group || kills != n.now.Kills || near != n.now.Near {
+		n.now.Group, n.now.Kills, n.now.Near, n.stale = group, kills, near, true
+	}
+	var err error
+	if n.stale {
+		err = n.save()
+	}
 	if fresh && (n.heapAt.IsZero() || time.Since(n.heapAt) >= heapGap) {
 		n.heapAt = time.Now()
 		err = errors.Join(err, n.keepHeap())
@@ -122,7 +126,7 @@ func (n *notes) kill(at time.Time, within time.Duration) (another bool) {
 		n.now.Seen = slices.Clone(n.now.Seen[len(n.now.Seen)-killsKept:])
 	}
 	if n.running {
-		_ = n.save() // the next change of anything says if it cannot be written
+		_ = n.save() // see says if it cannot be written, and tries again
 	}
 	return another
 }
@@ -157,6 +161,7 @@ func parseRecord(text []byte) record {
 
 // save replaces the file as a whole.
 func (n *notes) save() error {
+	n.stale = true
 	text, err := json.Marshal(n.now)
 	if err == nil {
 		err = os.MkdirAll(n.dir, 0o700)
@@ -172,6 +177,7 @@ func (n *notes) save() error {
 	if err != nil {
 		return fmt.Errorf("host: how this run ends cannot be noted: %w", err)
 	}
+	n.stale = false
 	return nil
 }
 

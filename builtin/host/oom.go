@@ -69,16 +69,16 @@ type oom struct {
 	o       OOMOptions
 	invalid error
 
-	mu      sync.Mutex
-	file    eventFile
-	memory  groupMemory
-	notes   *notes // nil: nothing is noted
-	known   bool
-	count   uint64
-	shown   time.Time // when the last kill was seen
-	text    string
-	twice   bool
-	noteErr error
+	mu     sync.Mutex
+	file   eventFile
+	memory groupMemory
+	notes  *notes // nil: nothing is noted
+	known  bool
+	dir    string // of the group that was counted
+	count  uint64
+	shown  time.Time // when the last kill was seen
+	text   string
+	twice  bool
 }
 
 func newOOM(o Options) *oom {
@@ -99,13 +99,15 @@ func (m *oom) OnWake(wake func()) {
 		return
 	}
 	if wake == nil {
-		m.noteErr = m.notes.end()
+		m.notes.end()
 		return
 	}
-	count, _ := m.file.kills() // 0 where it is not known: then it proves nothing
-	last, err := m.notes.begin(m.file.dir, count)
-	m.noteErr = err
-	if last.known && !last.clean {
+	count, err := m.file.kills()
+	group := m.file.dir
+	if err != nil {
+		group = "" // what is not known proves nothing
+	}
+	if last := m.notes.begin(group, count); last.known && !last.clean {
 		switch {
 		case last.kills > 0:
 			m.killed("the last run of this process did not end cleanly, and its control group counts a process killed for want of memory")
@@ -133,12 +135,15 @@ func (m *oom) Detect(ctx context.Context) ([]detect.Finding, error) {
 	defer m.mu.Unlock()
 	n, err := m.file.kills()
 	if err == nil {
-		if m.known && n > m.count {
+		if m.known && m.dir == m.file.dir && n > m.count {
 			m.killed(killText(n - m.count))
 		}
-		m.known, m.count = true, n
+		m.known, m.dir, m.count = true, m.file.dir, n
 	}
-	return m.findings(), errors.Join(err, m.note(n))
+	if noteErr := m.note(); noteErr != nil {
+		err = errors.Join(err, noteErr)
+	}
+	return m.findings(), err
 }
 
 func killText(n uint64) string {
@@ -149,16 +154,13 @@ func killText(n uint64) string {
 }
 
 // note keeps what explains the end of this run, should it end now.
-func (m *oom) note(kills uint64) error {
-	if m.notes == nil || m.noteErr != nil {
-		return m.noteErr
+func (m *oom) note() error {
+	if m.notes == nil {
+		return nil
 	}
 	use, limited, err := m.memory.read()
-	if err != nil || !limited {
-		return nil // then nearness proves nothing
-	}
-	m.noteErr = m.notes.see(kills, limited && use.share() >= nearLimit)
-	return m.noteErr
+	near := err == nil && limited && use.share() >= nearLimit // else nearness proves nothing
+	return m.notes.see(m.dir, m.count, near)
 }
 
 func (m *oom) findings() []detect.Finding {

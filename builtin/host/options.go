@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -79,7 +80,8 @@ type MemoryOptions struct {
 	// Full is the share of time in which all tasks do, at which the ladder is
 	// climbed. 0 means 0.05 (S). It clears below half of it.
 	Full float64
-	// Window is over what time shares are taken. 0 means 10 s; at least 100 ms.
+	// Window is over what time shares are taken. 0 means 10 s, or Every if that is
+	// longer; at least 100 ms and Every.
 	Window time.Duration
 	// Near is the share of the control group's own limit from which on a restart may
 	// help, since the memory is ours and not a neighbour's. 0 means 0.8.
@@ -88,13 +90,14 @@ type MemoryOptions struct {
 
 // OOMOptions are for [OOM] and [MemoryHigh].
 type OOMOptions struct {
-	// StateDir is a folder of ours in which is noted how a run ended. "" means
-	// $STATE_DIRECTORY, which systemd sets; where that is empty too nothing is noted,
-	// and a kill of this process itself goes unseen.
+	// StateDir is a folder of this process alone in which is noted how a run ended;
+	// it is made if need be. "" means $STATE_DIRECTORY, which systemd sets; where that
+	// is empty too nothing is noted, and a kill of this process itself goes unseen.
 	StateDir string
 	// ShowFor is how long a kill stays a finding. 0 means 1 min; at least 100 ms.
 	ShowFor time.Duration
-	// ReducedFor is how long the service runs reduced after a kill. 0 means 24 h.
+	// ReducedFor is how long the service runs reduced after a kill. 0 means 24 h; at
+	// least 1 s. It ends with the run.
 	ReducedFor time.Duration
 	// AgainWithin is within what time a second kill calls people at once. 0 means 1 h; at
 	// least 100 ms.
@@ -113,10 +116,15 @@ type CPUOptions struct {
 	// IOStalled are shares of time in which some task waits for I/O. 0 means 0.3, 0.5
 	// and 0.2 (S).
 	IOStalled Levels
-	// Window is over what time shares are taken. 0 means 1 min; at least 100 ms.
+	// Window is over what time shares are taken. 0 means 1 min, or Every if that is
+	// longer; at least 100 ms and Every.
 	Window time.Duration
-	// For is how long that must last. 0 means 5 min.
+	// For is how long what is above Act must last. 0 means 5 min.
 	For time.Duration
+	// EarlyFor is how long what is above Early must last before people are told. 0
+	// means 15 min, as in the CPUThrottlingHigh alert, or For if that is longer; at
+	// least For.
+	EarlyFor time.Duration
 }
 
 const defaultRecycleCode = 75
@@ -129,7 +137,7 @@ func (o Options) effective() Options {
 	fill(&d.HostAct, 0.9)
 	fill(&o.Memory.Some, 0.10)
 	fill(&o.Memory.Full, 0.05)
-	fill(&o.Memory.Window, 10*time.Second)
+	fill(&o.Memory.Window, max(10*time.Second, o.Every))
 	fill(&o.Memory.Near, 0.8)
 	fill(&o.OOM.ShowFor, time.Minute)
 	fill(&o.OOM.ReducedFor, 24*time.Hour)
@@ -138,8 +146,10 @@ func (o Options) effective() Options {
 	c.Throttled = c.Throttled.or(Levels{Early: 0.25, Act: 0.5, Clear: 0.15})
 	c.CPUStalled = c.CPUStalled.or(Levels{Early: 0.7, Act: 0.9, Clear: 0.5})
 	c.IOStalled = c.IOStalled.or(Levels{Early: 0.3, Act: 0.5, Clear: 0.2})
-	fill(&c.Window, time.Minute)
+	fill(&c.Window, max(time.Minute, o.Every))
 	fill(&c.For, 5*time.Minute)
+	fill(&c.EarlyFor, max(15*time.Minute, c.For))
+	o.Certificates, o.ExpiryLevels = slices.Clone(o.Certificates), slices.Clone(o.ExpiryLevels)
 	o.Clock = o.Clock.effective()
 	o.DNS = o.DNS.effective()
 	return o
@@ -196,7 +206,7 @@ func (o Options) memoryProblem() error {
 	m.share("Memory.Some", o.Memory.Some)
 	m.share("Memory.Full", o.Memory.Full)
 	m.share("Memory.Near", o.Memory.Near)
-	m.atLeast("Memory.Window", o.Memory.Window, 100*time.Millisecond)
+	m.atLeast("Memory.Window", o.Memory.Window, max(100*time.Millisecond, o.Every))
 	return m.join()
 }
 
@@ -218,7 +228,8 @@ func (o Options) cpuProblem(levels ...namedLevels) error {
 	for _, l := range levels {
 		m.levels(l.name, l.Levels)
 	}
-	m.atLeast("CPU.Window", o.CPU.Window, 100*time.Millisecond)
+	m.atLeast("CPU.Window", o.CPU.Window, max(100*time.Millisecond, o.Every))
 	m.atLeast("CPU.For", o.CPU.For, 0)
+	m.atLeast("CPU.EarlyFor", o.CPU.EarlyFor, o.CPU.For)
 	return m.join()
 }

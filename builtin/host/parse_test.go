@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"math"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -66,11 +69,16 @@ func TestGroupsAreFound(t *testing.T) {
 		}
 		require.Equal(t, c.want, got, c.groups)
 	}
-	m, ok := parseMount("36 35 0:26 /docker/x /sys/fs/cgroup/a\\040b rw,relatime - cgroup cgroup rw,memory\n", "memory", false)
+	m, ok := parseMount("36 35 0:26 /docker/x /sys/fs/cgroup/a\\040b rw,relatime - cgroup cgroup rw,memory\n", "memory", "/docker/x/y", false)
 	require.True(t, ok)
 	require.Equal(t, mounted{"/docker/x", "/sys/fs/cgroup/a b"}, m)
 	require.Equal(t, "/y", m.inside("/docker/x/y"))
 	require.Equal(t, "/", m.inside("/elsewhere"), "a group that is named from outside")
+	twice := "36 35 0:26 /other /a rw - cgroup2 cgroup2 rw\n37 35 0:26 /docker /b rw - cgroup2 cgroup2 rw\n"
+	m, _ = parseMount(twice, "memory", "/docker/x", true)
+	require.Equal(t, "/b", m.point, "the mount in which the group is seen")
+	m, _ = parseMount(twice, "memory", "/elsewhere", true)
+	require.Equal(t, "/a", m.point)
 }
 
 func TestPeersAreRead(t *testing.T) {
@@ -103,7 +111,12 @@ func TestTheWindow(t *testing.T) {
 		at(float64(s), 1000+10*uint64(s))
 	}
 	require.InDelta(t, 10, at(31, 1310), 1e-9)
-	require.Zero(t, at(32, 5), "a counter that began anew")
+	var quiet float64
+	for s := 32; s <= 42; s++ {
+		quiet = at(float64(s), 1310)
+	}
+	require.Zero(t, quiet, "what is longer ago is forgotten")
+	require.Zero(t, at(43, 5), "a counter that began anew")
 	require.Zero(t, at(100, 9000), "a gap says nothing of when it grew")
 	for i := range 10_000 { // readings at any distance
 		at(100+float64(i)*0.013, 9000+uint64(i))
@@ -112,10 +125,37 @@ func TestTheWindow(t *testing.T) {
 }
 
 func FuzzPressure(f *testing.F) {
-	f.Add([]byte("some avg10=1.00 avg60=0.50 avg300=0.10 total=123\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=45\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Add([]byte("some avg10=1.00 avg60=0.50 avg300=0.10 total=123\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=45\n"), uint64(7), uint64(3))
+	f.Add([]byte("full total=1"), uint64(0), uint64(math.MaxUint32))
+	f.Fuzz(func(t *testing.T, text []byte, some, full uint64) {
 		if s, err := parsePressure(text); err != nil && s != (stall{}) {
 			t.Fatal("an error and a reading")
+		}
+		want := stall{some >> 8, full >> 8}
+		written := fmt.Sprintf("some avg10=0.00 avg60=0.00 avg300=0.00 total=%d\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=%d\n", want.some, want.full)
+		if got, err := parsePressure([]byte(written)); err != nil || got != want {
+			t.Fatalf("%q is read as %v, %v", written, got, err)
+		}
+	})
+}
+
+// What the kernel writes into tables of numbers is read back.
+func FuzzTables(f *testing.F) {
+	f.Add(uint64(2075), uint64(100), uint64(2466186))
+	f.Fuzz(func(t *testing.T, a, b, c uint64) {
+		a, b, c = a>>8, b>>8, c>>8
+		if used, most, err := parseFileTable(fmt.Appendf(nil, "%d\t%d\t%d\n", a, b, c)); err != nil || most != c || used != a-min(a, b) {
+			t.Fatalf("%d of %d, %v", used, most, err)
+		}
+		limits := fmt.Appendf(nil, "Limit                     Soft Limit           Hard Limit           Units\nMax open files            %-20d %-20d files     \n", a, b)
+		if soft, err := parseOpenFiles(limits); err != nil || soft != a {
+			t.Fatalf("%d is read as %d, %v", a, soft, err)
+		}
+		if n, ok := parseField(fmt.Appendf(nil, "low %d\nhigh %d\noom_kill %d\n", a, b, c), "oom_kill"); !ok || n != c {
+			t.Fatalf("%d is read as %d", c, n)
+		}
+		if n, err := parseLimit(fmt.Appendf(nil, "%d\n", a)); err != nil || n != a {
+			t.Fatalf("%d is read as %d, %v", a, n, err)
 		}
 	})
 }
@@ -149,7 +189,7 @@ func FuzzGroups(f *testing.F) {
 		if ok && !strings.HasPrefix(name, "/") {
 			t.Fatalf("the group %q", name)
 		}
-		m, _ := parseMount(mounts, controller, v2)
+		m, _ := parseMount(mounts, controller, name, v2)
 		if in := m.inside(name); !path.IsAbs(in) || in != path.Clean(in) {
 			t.Fatalf("inside is %q", in)
 		}
@@ -159,7 +199,27 @@ func FuzzGroups(f *testing.F) {
 func FuzzPeers(f *testing.F) {
 	text, _ := os.ReadFile(filepath.Join("testdata", "net-tcp"))
 	f.Add(text)
-	f.Fuzz(func(t *testing.T, text []byte) { parsePeers(text, map[string]string{}) })
+	f.Fuzz(func(t *testing.T, text []byte) {
+		peers := map[string]string{}
+		parsePeers(text, peers)
+		for inode, peer := range peers {
+			if _, err := netip.ParseAddrPort(peer); err != nil && peer != "listening" {
+				t.Fatalf("the peer of %q is %q", inode, peer)
+			}
+		}
+	})
+}
+
+func FuzzLinks(f *testing.F) {
+	for _, link := range []string{"socket:[1002]", "pipe:[4]", "anon_inode:[eventpoll]", "/var/log/a.log", "/tmp/x (deleted)", "net:[1]", ""} {
+		f.Add(link)
+	}
+	f.Fuzz(func(t *testing.T, link string) {
+		kind := kindOfLink(link, map[string]string{"1002": "127.0.0.1:5432"})
+		if !utf8.ValidString(kind) || strings.ContainsAny(kind, "\n\x00") || len(kind) > 300 {
+			t.Fatalf("%q is of the kind %q", link, kind)
+		}
+	})
 }
 
 func FuzzNTP(f *testing.F) {

@@ -181,6 +181,7 @@ func stalled(micros uint64, over time.Duration) float64 {
 
 // stalls watches how long tasks wait for processors and for I/O (LX-6).
 type stalls struct {
+	o       CPUOptions
 	invalid error
 
 	mu     sync.Mutex
@@ -193,11 +194,12 @@ type stallOf struct {
 	levels Levels
 	window window
 	stages stages
+	early  ripening // for what is left of EarlyFor once the watch has waited for For
 	what   string
 }
 
 func newStalls(o Options, resources ...string) *stalls {
-	s := &stalls{origin: time.Now()}
+	s := &stalls{o: o.CPU, origin: time.Now()}
 	s.invalid = o.cpuProblem(namedLevels{"CPU.CPUStalled", o.CPU.CPUStalled}, namedLevels{"CPU.IOStalled", o.CPU.IOStalled})
 	for _, r := range resources {
 		of := &stallOf{file: pressureFile{root: o.Root, resource: r}, window: window{length: o.CPU.Window}}
@@ -220,6 +222,7 @@ func (s *stalls) Detect(ctx context.Context) ([]detect.Finding, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Since(s.origin)
 	var found []detect.Finding
 	var blind error
 	for _, of := range s.of {
@@ -230,11 +233,12 @@ func (s *stalls) Detect(ctx context.Context) ([]detect.Finding, error) {
 			}
 			continue
 		}
-		micros, _, over := of.window.add(time.Since(s.origin), read.some, 0)
+		micros, _, over := of.window.add(now, read.some, 0)
 		share := stalled(micros, over)
-		if of.stages.judge(of.levels, share); of.stages.any() {
+		of.stages.judge(of.levels, share)
+		if stages := of.early.of(of.stages, now, s.o.EarlyFor-s.o.For); stages.any() {
 			text := fmt.Sprintf("some task %s waited for %s %s of the time", of.file.whose(), of.what, percent(share))
-			found = append(found, of.stages.findings(of.file.resource, text, "%", of.levels, share, 100, percent)...)
+			found = append(found, stages.findings(of.file.resource, text, "%", of.levels, share, 100, percent)...)
 		}
 	}
 	return found, blind

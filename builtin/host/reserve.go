@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"syscall"
@@ -25,6 +26,7 @@ import (
 type Reserve struct {
 	mu   sync.Mutex
 	want int
+	lent int // calls of Do under way that were lent some: nothing is taken back meanwhile
 	held []*os.File
 }
 
@@ -63,9 +65,9 @@ func (r *Reserve) Close() error {
 		return nil
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.want = 0
-	r.mu.Unlock()
-	r.lend(-1)
+	r.release(-1)
 	return nil
 }
 
@@ -73,7 +75,7 @@ func (r *Reserve) Close() error {
 func (r *Reserve) refill() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.held) < r.want {
+	for r.lent == 0 && len(r.held) < r.want {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
 			return fmt.Errorf("host: the reserve holds %d of %d descriptors: %w", len(r.held), r.want, err)
@@ -83,10 +85,24 @@ func (r *Reserve) refill() error {
 	return nil
 }
 
-// lend closes n descriptors, all of them if n is negative.
+// lend gives n descriptors up until giveBack, all of them if n is negative.
 func (r *Reserve) lend(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.lent++
+	r.release(n)
+}
+
+// giveBack ends some loans; after the last the reserve is filled up as far as it can be.
+func (r *Reserve) giveBack(loans int) {
+	r.mu.Lock()
+	r.lent -= loans
+	r.mu.Unlock()
+	_ = r.refill() // what is lacking is had later, and seen by Held
+}
+
+// release closes n descriptors, all of them if n is negative. The lock is held.
+func (r *Reserve) release(n int) {
 	if n < 0 || n > len(r.held) {
 		n = len(r.held)
 	}
@@ -106,18 +122,20 @@ func (r *Reserve) Do(f func() error) error {
 	if r == nil {
 		return f()
 	}
-	short := scarce()
-	if short {
-		r.lend(lendAtOnce)
+	loans := 0
+	defer func() {
+		if loans > 0 {
+			r.giveBack(loans)
+		}
+	}()
+	lend := func(n int) { loans++; r.lend(n) }
+	if scarce() {
+		lend(lendAtOnce)
 	}
 	err := f()
 	if isScarcity(err) {
-		short = true
-		r.lend(-1)
+		lend(-1)
 		err = f()
-	}
-	if short {
-		_ = r.refill() // what is lacking is had later, or seen by Held
 	}
 	return err
 }
@@ -128,6 +146,32 @@ func (r *Reserve) Notifier(n escalate.Notifier) escalate.Notifier {
 	return escalate.NotifierFunc(func(ctx context.Context, note escalate.Notification) error {
 		return r.Do(func() error { return n.Notify(ctx, note) })
 	})
+}
+
+// Listener is l with the reserve behind it: connections are accepted though no
+// descriptor is left. It is for a listener that must answer then, such as that of
+// health checks; one for the load of a service would use the reserve up. A nil Reserve
+// returns l.
+func (r *Reserve) Listener(l net.Listener) net.Listener {
+	if r == nil {
+		return l
+	}
+	return &reservedListener{l, r}
+}
+
+type reservedListener struct {
+	net.Listener
+	r *Reserve
+}
+
+func (l *reservedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if !isScarcity(err) {
+		return c, err
+	}
+	// The connection waits in the queue of the kernel, so that this returns soon.
+	err = l.r.Do(func() (err error) { c, err = l.Listener.Accept(); return err })
+	return c, err
 }
 
 // scarce says whether fewer than four descriptors can be had.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +53,71 @@ func TestTheReserve(t *testing.T) {
 	require.NoError(t, none.Close())
 	_, err = NewReserve(-1)
 	require.Error(t, err)
+}
+
+// What is lent is not taken back by who looks meanwhile, and comes back after a panic.
+func TestWhatIsLentStaysLent(t *testing.T) {
+	r, err := NewReserve(4)
+	require.NoError(t, err)
+	defer r.Close()
+	tries := 0
+	require.Panics(t, func() {
+		_ = r.Do(func() error {
+			if tries++; tries == 1 {
+				return syscall.EMFILE
+			}
+			require.NoError(t, r.refill(), "as each healthy look does")
+			require.Zero(t, r.Held())
+			require.NoError(t, r.Do(func() error { return nil }))
+			require.Zero(t, r.Held(), "another call that needed none gives none back")
+			panic("in a notifier")
+		})
+	})
+	require.Equal(t, 4, r.Held())
+}
+
+// short is a listener whose first Accept finds no descriptor.
+type shortListener struct {
+	net.Listener
+	n int
+}
+
+func (l *shortListener) Accept() (net.Conn, error) {
+	if l.n++; l.n == 1 {
+		return nil, &net.OpError{Op: "accept", Err: syscall.EMFILE}
+	}
+	a, b := net.Pipe()
+	return a, b.Close()
+}
+
+func TestAReservedListenerAccepts(t *testing.T) {
+	r, err := NewReserve(4)
+	require.NoError(t, err)
+	defer r.Close()
+	l := &shortListener{}
+	c, err := r.Listener(l).Accept()
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+	require.Equal(t, 2, l.n)
+	require.Equal(t, l, (*Reserve)(nil).Listener(l))
+}
+
+func TestTheCloseIdleStepConforms(t *testing.T) {
+	selfhealtest.TestStep(t, func(t *testing.T) selfhealtest.StepFixture {
+		var closed atomic.Bool
+		var fails atomic.Bool
+		return selfhealtest.StepFixture{
+			Step: CloseIdle(func(context.Context) error {
+				if fails.Load() {
+					return errors.New("no")
+				}
+				closed.Store(true)
+				return nil
+			}),
+			State: func() string { return strconv.FormatBool(closed.Load()) },
+			Break: func() func() { fails.Store(true); return func() { fails.Store(false) } },
+		}
+	})
 }
 
 func TestAcceptsBoundsConnections(t *testing.T) {
@@ -103,6 +170,7 @@ func TestAcceptsBoundsConnections(t *testing.T) {
 	n, err := c.(io.ReaderFrom).ReadFrom(io.LimitReader(zeros{}, 10))
 	require.NoError(t, err)
 	require.EqualValues(t, 10, n)
+	require.NoError(t, c.(interface{ CloseWrite() error }).CloseWrite(), "what net/http does before it closes")
 	require.NoError(t, step.Undo(context.Background(), remediate.Request{}))
 	for range 3 {
 		dial()

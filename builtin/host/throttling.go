@@ -3,15 +3,19 @@ package host
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
 )
 
-// fewPeriods is how many periods of a quota, of 100 ms as a rule, must have passed
-// within the window before a share of them is judged.
-const fewPeriods = 50
+// A share of the periods of a quota is judged once enough of them have passed within
+// the window: half of those of 100 ms, as is usual, and fewPeriods at the most.
+const (
+	fewPeriods = 50
+	perPeriod  = 200 * time.Millisecond
+)
 
 // lookAgain is how often the groups of the process are looked up anew: quotas come
 // and processes are moved while they run.
@@ -28,6 +32,7 @@ type throttling struct {
 	next   time.Duration
 	all    []*quota
 	stages stages
+	early  ripening // for what is left of EarlyFor once the watch has waited for For
 }
 
 // quota is one group with a cpu.stat.
@@ -74,14 +79,16 @@ func (t *throttling) Detect(ctx context.Context) ([]detect.Finding, error) {
 			share, of = s, q.dir
 		}
 	}
-	if t.stages.judge(t.o.Throttled, share); !t.stages.any() {
+	t.stages.judge(t.o.Throttled, share)
+	stages := t.early.of(t.stages, now, t.o.EarlyFor-t.o.For)
+	if !stages.any() {
 		return nil, nil
 	}
 	text := fmt.Sprintf("the CPU quota was used up in %s of its periods", percent(share))
 	if len(t.all) > 1 && of != "" {
-		text += " (" + of + ")"
+		text += " (" + strings.TrimPrefix(of, strings.TrimSuffix(t.root, "/")) + ")"
 	}
-	return t.stages.findings("", text, "%", t.o.Throttled, share, 100, percent), nil
+	return stages.findings("", text, "%", t.o.Throttled, share, 100, percent), nil
 }
 
 // find looks up the groups that count their periods, and keeps those it knows.
@@ -137,7 +144,7 @@ func (q *quota) read(now time.Duration) (float64, error) {
 		return 0, fmt.Errorf("host: %s/cpu.stat counts no periods", q.dir)
 	}
 	p, n, _ := q.window.add(now, periods, throttled)
-	if p < fewPeriods {
+	if p < min(fewPeriods, uint64(q.window.length/perPeriod)) || p == 0 {
 		return 0, nil
 	}
 	return min(float64(n)/float64(p), 1), nil

@@ -4,7 +4,9 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,24 +18,47 @@ import (
 	"github.com/selfheal-go/selfheal/selfhealtest"
 )
 
-// What a host does not have is left out, and said.
-func TestTheModuleHoldsWhatTheHostHas(t *testing.T) {
-	for name, want := range map[string][]string{
-		"v2":     {"clock", "descriptors", "memory-pressure", "oom", "memory-high", "cpu-throttling", "stalls"},
-		"hybrid": {"clock", "descriptors", "memory-pressure", "oom", "cpu-throttling", "stalls"},
-		"v1":     {"clock", "descriptors", "oom", "cpu-throttling"},
-		"bare":   {"clock", "descriptors"},
+// What a host does not have is blind, with the reason once, and nobody is called.
+func TestTheModuleIsBlindToWhatTheHostLacks(t *testing.T) {
+	all := []string{"clock", "descriptors", "memory-pressure", "oom", "memory-high", "cpu-throttling", "stalls"}
+	for name, lacks := range map[string][]string{
+		"v2":     nil,
+		"hybrid": {"memory-high"},
+		"v1":     {"memory-high", "memory-pressure", "stalls"},
+		"bare":   {"cpu-throttling", "memory-high", "memory-pressure", "oom", "stalls"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{Root: filepath.Join("testdata", name)}
-			require.Equal(t, want, names(Module(o)))
-			left := LeftOut(o)
-			require.Len(t, left, 10-len(want))
-			for _, l := range left {
-				require.Error(t, l.Why)
-				require.NotContains(t, want, l.Watch)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				o := newHands().options()
+				o.Root = filepath.Join("testdata", name)
+				m := Module(o)
+				require.Equal(t, all, names(m))
+				trial := selfhealtest.Start(t, m.Watches...)
+				time.Sleep(10 * time.Minute)
+				var blind []string
+				for _, w := range trial.Supervisor().Status().Watches {
+					if w.State == "blind" {
+						require.NotEmpty(t, w.Blind)
+						blind = append(blind, w.Name)
+					}
+				}
+				slices.Sort(blind)
+				require.Equal(t, len(lacks), strings.Count(trial.Timeline(), "0s blind"), "once")
+				require.Equal(t, lacks, blind)
+				require.Empty(t, trial.Pager().Pages())
+			})
 		})
+	}
+}
+
+// The pressure files of one resource are enough to watch it.
+func TestOneOfTwoPressureFilesIsWatched(t *testing.T) {
+	tr := recorded(t, "v1")
+	tr.set("proc/pressure/io", stalledFor(0, 0))
+	for _, w := range Module(Options{Root: tr.root}).Watches {
+		if w.Name == "stalls" {
+			require.Empty(t, look(t, w.Detector))
+		}
 	}
 }
 
@@ -69,7 +94,7 @@ func TestOptionsThatMakeNoSenseAreSaid(t *testing.T) {
 		Descriptors:  DescriptorOptions{Levels: Levels{Early: 0.9, Act: 0.5}, HostAct: 7},
 		Memory:       MemoryOptions{Some: 2, Window: 1},
 		OOM:          OOMOptions{ShowFor: -1},
-		CPU:          CPUOptions{Throttled: Levels{Clear: 1}, CPUStalled: Levels{Act: -1}},
+		CPU:          CPUOptions{Throttled: Levels{Clear: 1}, CPUStalled: Levels{Act: -1}, For: time.Hour, EarlyFor: time.Minute},
 		Clock:        ClockOptions{Early: time.Second, Act: time.Millisecond},
 		Certificates: []Certificate{{}, {File: "a"}, {Name: "a", Served: "nowhere"}},
 		ExpiryLevels: []time.Duration{1, 2},
@@ -89,7 +114,7 @@ func TestTheModule(t *testing.T) {
 	t.Run("zero", func(t *testing.T) {
 		selfhealtest.TestModule(t, func(*testing.T) selfheal.Module { return Module(Options{}) })
 	})
-	for _, name := range []string{"v1", "v2", "hybrid", "bare"} {
+	for _, name := range []string{"v2", "bare"} {
 		t.Run(name, func(t *testing.T) {
 			selfhealtest.TestModule(t, func(*testing.T) selfheal.Module {
 				h := &switches{}
@@ -159,7 +184,61 @@ func TestDescriptorsHaveTwoThresholdsAndHysteresis(t *testing.T) {
 	require.Empty(t, have(10))
 }
 
-const tick = 200 * time.Millisecond // of windows in real time
+// What is looked at more rarely than the window is long would never be found.
+func TestAWindowIsAtLeastTheInterval(t *testing.T) {
+	o := Options{Every: 3 * time.Minute}.effective()
+	require.Equal(t, o.Every, o.Memory.Window)
+	require.Equal(t, o.Every, o.CPU.Window)
+	o = Options{Every: time.Minute, Memory: MemoryOptions{Window: time.Second}, CPU: CPUOptions{Window: time.Second}}.effective()
+	require.ErrorContains(t, o.memoryProblem(), "Memory.Window is 1s: use 1m0s or more")
+	require.ErrorContains(t, o.cpuProblem(), "CPU.Window is 1s: use 1m0s or more")
+	synctest.Test(t, func(t *testing.T) {
+		tr := recorded(t, "v2")
+		tr.set(v2Group+"memory.pressure", stalledFor(0, 0))
+		d := watched(t, MemoryPressure(Options{Root: tr.root, Every: 3 * time.Minute}))
+		time.Sleep(3 * time.Minute)
+		tr.set(v2Group+"memory.pressure", stalledFor(time.Minute, time.Minute))
+		require.Equal(t, []string{""}, keys(look(t, d)))
+	})
+}
+
+// A quota that is used up for a while is paced; people are told of a warning only when
+// it lasts.
+func TestThrottlingIsPacedSoonAndWarnedOfLate(t *testing.T) {
+	for _, c := range []struct {
+		share int
+		want  string
+	}{
+		{8, `
+			6m43s open cpu-throttling: the CPU quota was used up in 80 % of its periods (/sys/fs/cgroup/system.slice/orders.service), above 50 %
+			8m43s step pace: no effect
+			8m43s undo pace
+			8m43s page exhausted`},
+		{3, `
+			16m55s open cpu-throttling[early]: the CPU quota was used up in 30 % of its periods (/sys/fs/cgroup/system.slice/orders.service), above 25 %
+			16m55s step pace: skipped
+			16m55s page exhausted`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tr, h := recorded(t, "v2"), &switches{}
+			periods, throttled := 0, 0
+			run := func(seconds, share int) {
+				for range seconds {
+					time.Sleep(time.Second)
+					periods, throttled = periods+10, throttled+share
+					tr.set(v2Group+"cpu.stat", cpuStat(periods, throttled))
+				}
+			}
+			tr.set(v2Group+"cpu.stat", cpuStat(0, 0))
+			trial := selfhealtest.Start(t, CPUThrottling(Options{Root: tr.root, Pace: h.turn("pace")}))
+			time.Sleep(500 * time.Millisecond) // no look is at the same instant
+			run(60, 0)
+			run(20*60, c.share)
+			synctest.Wait()
+			trial.Want(c.want)
+		})
+	}
+}
 
 // A first look, from which on counters are compared.
 func watched(t *testing.T, w selfheal.Watch) detect.Detector {
@@ -173,12 +252,12 @@ func TestMemoryPressureInATree(t *testing.T) {
 		file, total := v2Group+"memory.pressure", time.Second
 		write := func() { tr.set(file, stalledFor(total, total)) }
 		write()
+		d := watched(t, MemoryPressure(Options{Root: tr.root})).(*memoryPressure)
 		return selfhealtest.DetectorFixture{
-			Detector: watched(t, MemoryPressure(Options{Root: tr.root, Memory: MemoryOptions{Window: tick}})),
-			Sicken:   func() { total += 10 * time.Second; write() },
-			Heal:     write,
+			Detector: d,
+			Sicken:   func() { d.age(10 * time.Second); total += 8 * time.Second; write() },
+			Heal:     func() { d.age(15 * time.Second); write() },
 			Break:    func() { tr.set(file, deadBeef) },
-			Within:   3 * tick,
 		}
 	})
 }
@@ -216,12 +295,12 @@ func TestStallsInATree(t *testing.T) {
 		file, total := v2Group+"io.pressure", time.Second
 		write := func() { tr.set(file, stalledFor(total, 0)) }
 		write()
+		d := watched(t, Stalls(Options{Root: tr.root})).(*stalls)
 		return selfhealtest.DetectorFixture{
-			Detector: watched(t, Stalls(Options{Root: tr.root, CPU: CPUOptions{Window: tick}})),
-			Sicken:   func() { total += 10 * time.Second; write() },
-			Heal:     write,
+			Detector: d,
+			Sicken:   func() { d.age(time.Minute); total += 50 * time.Second; write() },
+			Heal:     func() { d.age(90 * time.Second); write() },
 			Break:    func() { tr.set(file, deadBeef) },
-			Within:   3 * tick,
 		}
 	})
 }
@@ -231,65 +310,29 @@ func TestThrottlingInATree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			selfhealtest.TestDetector(t, func(t *testing.T) selfhealtest.DetectorFixture {
 				tr := recorded(t, name)
-				periods, throttled, n := 1000, 10, 100
+				periods, throttled := 1000, 10
 				write := func() { tr.set(file, cpuStat(periods, throttled)) }
 				write()
+				d := watched(t, CPUThrottling(Options{Root: tr.root})).(*throttling)
 				return selfhealtest.DetectorFixture{
-					Detector: watched(t, CPUThrottling(Options{Root: tr.root, CPU: CPUOptions{Window: tick}})),
-					Sicken:   func() { n *= 30; periods += n; throttled += n; write() },
-					Heal:     func() { periods += 30 * n; write() },
+					Detector: d,
+					Sicken:   func() { d.age(time.Minute); periods += 600; throttled += 500; write() },
+					Heal:     func() { d.age(90 * time.Second); periods += 900; write() },
 					Break:    func() { tr.set(file, "nr_periods lots\nnr_throttled 1\n") },
-					Within:   3 * tick,
 				}
 			})
 		})
 	}
 }
 
-func TestKillsInATree(t *testing.T) {
-	for name, file := range map[string]string{"v2": v2Group + "memory.events", "v1": "sys/fs/cgroup/memory/memory.oom_control"} {
-		t.Run(name, func(t *testing.T) {
-			selfhealtest.TestDetector(t, func(t *testing.T) selfhealtest.DetectorFixture {
-				tr := recorded(t, name)
-				kills := 7
-				write := func() { tr.set(file, events(0, kills)) }
-				write() // what was before says nothing
-				return selfhealtest.DetectorFixture{
-					Detector: watched(t, OOM(Options{Root: tr.root, OOM: OOMOptions{ShowFor: 2 * tick, AgainWithin: tick}})),
-					Sicken:   func() { kills++; write() },
-					Heal:     write,
-					Break:    func() { tr.set(file, deadBeef) },
-					Within:   4 * tick,
-					Skip: map[string]string{
-						"wake": "it is a Waker only to be told when a run begins and ends; the kernel is read, it does not call",
-					},
-				}
-			})
-		})
-	}
-}
-
-// A process that the kernel slows down for a minute, and not for a moment.
-func TestMemoryHighMustLast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tr := recorded(t, "v2")
-		d := watched(t, MemoryHigh(Options{Root: tr.root}))
-		high := 0
-		rise := func(seconds int) (found int) {
-			for range seconds {
-				time.Sleep(time.Second)
-				high++
-				tr.set(v2Group+"memory.events", events(high, 0))
-				found = len(look(t, d))
-			}
-			return found
-		}
-		require.Zero(t, rise(59))
-		time.Sleep(16 * time.Second)
-		require.Empty(t, look(t, d), "calm")
-		require.Zero(t, rise(60))
-		require.Equal(t, 1, rise(1))
-		time.Sleep(16 * time.Second)
-		require.Empty(t, look(t, d))
-	})
+// A service that hardly runs is not judged by the few periods in which it did.
+func TestFewPeriodsAreNotJudged(t *testing.T) {
+	tr := recorded(t, "v2")
+	tr.set(v2Group+"cpu.stat", cpuStat(0, 0))
+	d := watched(t, CPUThrottling(Options{Root: tr.root})).(*throttling)
+	d.age(time.Minute)
+	tr.set(v2Group+"cpu.stat", cpuStat(fewPeriods-1, fewPeriods-1))
+	require.Empty(t, look(t, d))
+	tr.set(v2Group+"cpu.stat", cpuStat(fewPeriods, fewPeriods))
+	require.Len(t, look(t, d), 1)
 }
