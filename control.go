@@ -41,7 +41,7 @@ func (s *Supervisor) Resume(by string) error {
 	if by == "" {
 		return errors.New("selfheal: resume: say who resumes")
 	}
-	return wrap("resume", s.ask(incident.Input{Kind: incident.InResume, By: by}))
+	return wrap("resume", s.resume(by))
 }
 
 // Silence silences what x matches and returns its id. Watch or Key or a label

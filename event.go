@@ -7,7 +7,6 @@ import (
 
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
-	"github.com/selfheal-go/selfheal/internal/incident"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -190,6 +189,27 @@ type (
 		About
 		Lasted time.Duration
 	}
+	// EventSafeMode says that the process ends again and again: it observes and
+	// calls people, and no step runs.
+	EventSafeMode struct {
+		About
+		Why string
+	}
+	// EventSafeModeOver says that this life has lasted.
+	EventSafeModeOver struct {
+		About
+		Duration time.Duration
+	}
+	// EventDegraded says that the journal takes no records.
+	EventDegraded struct {
+		About
+		Why string
+	}
+	// EventRecovered says that it takes them again.
+	EventRecovered struct {
+		About
+		Duration time.Duration
+	}
 	// EventHalt says that a person stopped all healing.
 	EventHalt struct {
 		About
@@ -304,6 +324,18 @@ func (e EventStorm) Line(bool) string     { return "storm: " + e.Why }
 func (e EventStorm) String() string       { return e.Line(true) }
 func (e EventStormOver) Line(bool) string { return "storm over" }
 func (e EventStormOver) String() string   { return e.Line(true) }
+func (e EventSafeMode) Line(bool) string  { return "safe mode: " + e.Why }
+func (e EventSafeMode) String() string    { return e.Line(true) }
+func (e EventSafeModeOver) Line(bool) string {
+	return "safe mode over after " + e.Duration.Truncate(time.Second).String()
+}
+func (e EventSafeModeOver) String() string { return e.Line(true) }
+func (e EventDegraded) Line(bool) string   { return "journal degraded: " + e.Why }
+func (e EventDegraded) String() string     { return e.Line(true) }
+func (e EventRecovered) Line(bool) string {
+	return "journal recovered after " + e.Duration.Truncate(time.Second).String()
+}
+func (e EventRecovered) String() string   { return e.Line(true) }
 func (e EventHalt) Line(bool) string      { return "halt by " + e.By + ": " + e.Reason }
 func (e EventHalt) String() string        { return e.Line(true) }
 func (e EventResume) Line(bool) string    { return "resume by " + e.By }
@@ -335,67 +367,4 @@ func orEscalation(step string) string {
 		return "escalation"
 	}
 	return step
-}
-
-// event turns what the engine says into what observers get.
-func event(ev *incident.Event, a About) Event {
-	switch ev.Kind {
-	case incident.EvFound:
-		return EventFound{a, ev.Finding}
-	case incident.EvBlip:
-		return EventBlip{a, ev.Finding}
-	case incident.EvOpen:
-		return EventOpen{a, ev.Finding, ev.Again}
-	case incident.EvHold:
-		return EventHold{a, ev.Step, ev.Rail, ev.Why}
-	case incident.EvRelease:
-		return EventRelease{a, ev.Step, ev.Rail, ev.Duration}
-	case incident.EvStart:
-		return EventStart{a, ev.Step, ev.Number}
-	case incident.EvStep:
-		return EventStep{a, ev.Number, ev.Attempt}
-	case incident.EvWould:
-		return EventWould{a, ev.Step}
-	case incident.EvAsk:
-		return EventAsk{a, ev.Step, ev.ID}
-	case incident.EvApprove, incident.EvReject:
-		return EventAnswer{a, ev.Step, ev.ID, ev.By, ev.Kind == incident.EvApprove}
-	case incident.EvUndo:
-		return EventUndo{a, ev.Step, ev.Err}
-	case incident.EvPage:
-		return EventPage{a, ev.Reason, ev.Why, 1, 0}
-	case incident.EvInform:
-		return EventInform{a}
-	case incident.EvResolve:
-		return EventResolve{a}
-	case incident.EvClose:
-		return EventClose{a, ev.Duration}
-	case incident.EvBlind:
-		return EventBlind{a, ev.Err}
-	case incident.EvSight:
-		return EventSight{a, ev.Duration}
-	case incident.EvTilt:
-		return EventTilt{a, ev.Why}
-	case incident.EvCalm:
-		return EventCalm{a, ev.Duration}
-	case incident.EvStorm:
-		return EventStorm{a, ev.Why}
-	case incident.EvStormOver:
-		return EventStormOver{a, ev.Duration}
-	case incident.EvHalt:
-		return EventHalt{a, ev.By, ev.Why}
-	case incident.EvResume:
-		return EventResume{a, ev.By}
-	case incident.EvSilence:
-		return EventSilence{a, ev.ID, ev.By, ev.Why}
-	case incident.EvUnsilence:
-		return EventUnsilence{a, ev.ID, ev.By}
-	case incident.EvAck:
-		return EventAck{a, ev.By}
-	case incident.EvBreaker:
-		return EventBreaker{a, ev.Duration}
-	case incident.EvDrop:
-		return EventDrop{a, ev.Number}
-	}
-	return nil
 }

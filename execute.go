@@ -129,11 +129,19 @@ func (s *Supervisor) stepCall(e *entry, d incident.Decision, phase remediate.Pha
 			if c.state.Load() != callGoing {
 				return errors.New("selfheal: save: this try is over; its memo is not kept")
 			}
+			if len(memo) > maxMemo {
+				return fmt.Errorf("selfheal: save: a memo has at most %d bytes, and this one has %d: save where to find the rest", maxMemo, len(memo))
+			}
 			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.decide(s.engine.Step(s.now(), incident.Input{
+			s.step(incident.Input{
 				Kind: incident.InSaved, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Memo: append([]byte(nil), memo...),
-			}))
+			})
+			w := s.written
+			s.mu.Unlock()
+			s.poke()
+			if err := w.wait(); err != nil {
+				return fmt.Errorf("selfheal: save: %w", err)
+			}
 			return nil
 		}
 	}
@@ -162,10 +170,7 @@ func (s *Supervisor) runStep(e *entry, d incident.Decision) {
 			s.calls.start(c)
 			return
 		}
-		s.post(incident.Input{
-			Kind: incident.InRan, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Try: d.Try,
-			Result: incident.Withdrawn,
-		})
+		s.post(withdrawn(&d))
 	})
 }
 
@@ -271,7 +276,10 @@ func (s *Supervisor) tell(n *incident.Notice) {
 	}
 	s.mu.Unlock()
 	plan := union(plans)
-	if n.Incident.Watch == incident.Self && !s.newToStorm(n, plan) {
+	if n.Fallback && len(plans) == 0 {
+		plan = *s.fallback
+	}
+	if n.Incident.Reason == escalate.Storm && !s.newToStorm(n, plan) {
 		return
 	}
 	note := escalate.Notification{DedupKey: n.DedupKey, Kind: n.Kind, Incident: n.Incident, At: time.Now()}
@@ -293,7 +301,7 @@ func (s *Supervisor) newToStorm(n *incident.Notice, plan outbox.Plan) bool {
 		s.stormTold = nil
 		return true
 	}
-	if n.Kind == escalate.Trigger {
+	if n.Kind == escalate.Trigger || s.stormTold == nil {
 		s.stormTold = map[string]bool{}
 	}
 	fresh := false

@@ -57,7 +57,7 @@ func room(path string) (level int, name string) {
 		return 3, "escalate"
 	case rel == "internal/incident":
 		return 4, rel
-	case rel == "internal/outbox", rel == "internal/schedule", rel == "internal/trial":
+	case rel == "internal/outbox", rel == "internal/schedule", rel == "internal/trial", strings.HasPrefix(rel, "internal/journal"):
 		return 4, rel
 	case rel == "":
 		return 5, "the root package"
@@ -80,7 +80,7 @@ func TestImportsRunOneWay(t *testing.T) {
 			switch {
 			case to > level:
 				t.Errorf("%s imports %s: imports run detect ← remediate ← escalate ← internal/incident ← root ← the rest, so %s must not know %s; pass what it needs as a value or a function", path, dep, name, other)
-			case level == 4 && to == 4 && dep != path:
+			case level == 4 && to == 4 && !strings.HasPrefix(path, dep):
 				t.Errorf("%s imports %s: the machines of internal/ know nothing of each other; the root package joins them", path, dep)
 			case level == 6 && to == 6 && strings.HasPrefix(name, "builtin") && strings.HasPrefix(other, "builtin"):
 				t.Errorf("%s imports %s: packs never import packs; lift what they share into detect or remediate", path, dep)
@@ -96,7 +96,7 @@ func TestRoomsStayLean(t *testing.T) {
 		"detect":     nil,
 		"remediate":  {"github.com/cenkalti/backoff/v4", "golang.org/x/sys"},
 		"escalate":   nil,
-		"internal/*": {"github.com/cenkalti/backoff/v4"},
+		"internal/*": {"github.com/cenkalti/backoff/v4", "golang.org/x/sys"},
 		"root":       {"github.com/cenkalti/backoff/v4", "github.com/prometheus/", "go.opentelemetry.io/otel", "golang.org/x/sync", "golang.org/x/sys"},
 	}
 	for path, p := range packages(t) {

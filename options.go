@@ -28,6 +28,9 @@ const (
 	// ignores its context; abandonAfter is when people are told of it.
 	overdue      = 100 * time.Millisecond
 	abandonAfter = 5 * time.Second
+	// maxMemo bounds what Run saves for Undo: it is kept for as long as that is
+	// owed, and written with each change of its incident.
+	maxMemo = 64 << 10
 	// stopSlack is how much longer than Grace Run takes at most.
 	stopSlack = 2 * time.Second
 )
@@ -66,7 +69,8 @@ type Options struct {
 	// Fleet grants permission for steps that reach further than this process.
 	// nil: such steps are held, and people are told.
 	Fleet remediate.Fleet
-	// Journal keeps what must survive a crash. nil: memory.
+	// Journal keeps what must survive a crash: limits, halts, silences, attempts,
+	// what is owed. nil: memory, which the log says once. One supervisor uses it.
 	Journal *Journal
 	// Grace is how long running steps and owed undos get at shutdown, before
 	// their context is cancelled with remediate.ErrStopping. Run returns 2 s

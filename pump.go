@@ -91,6 +91,22 @@ func (p *pump) push(make func(About) Event) {
 	for _, q := range p.outs {
 		q.push(e)
 	}
+	p.audit(e)
+}
+
+// audit writes an event into the journal, for those who ask later. What nobody
+// asks of is left out.
+func (p *pump) audit(e Event) {
+	j := p.s.o.Journal
+	if j == nil {
+		return
+	}
+	switch e.(type) {
+	case EventFound, EventRelease, EventInform:
+		return
+	}
+	a := e.Meta()
+	j.line(Line{Time: a.Time, Watch: a.Watch, Key: a.Key, Incident: a.Incident, Text: e.String()})
 }
 
 func (q *queue) push(e Event) {
@@ -225,7 +241,7 @@ func (s *Supervisor) log(e Event) {
 		level = slog.LevelError
 		add("target", e.Target)
 		fail(e.Err)
-	case EventTilt, EventStorm, EventHalt, EventAbandoned, EventBreaker:
+	case EventTilt, EventStorm, EventHalt, EventAbandoned, EventBreaker, EventSafeMode, EventDegraded:
 		level = slog.LevelWarn
 	}
 	s.o.logger().LogAttrs(context.Background(), level, e.String(), attrs...)

@@ -75,6 +75,10 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	s.engine.Begin(now, now.Sub(s.born))
 	s.born = now
 	s.trial = trial.Is(ctx)
+	if err := s.recall(); err != nil {
+		s.mu.Unlock()
+		return nil, err
+	}
 	base := context.WithoutCancel(ctx)
 	s.fallback = s.policy.plan(s.o.Escalate)
 	s.calls.begin(base)
@@ -92,7 +96,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 		Abandoned: func(t *schedule.Task, _ time.Time) { s.abandoned("the check of watch " + t.Name) },
 	})
 	s.outbox = outbox.NewDriver(outbox.DriverOptions{
-		Machine: outbox.Options{IDPrefix: newIDs()}, Deliver: s.deliver, On: s.told, Log: s.o.logger(),
+		Machine: outbox.Options{IDPrefix: newIDs()}, Deliver: s.deliver, On: s.told, Log: s.o.logger(), Store: s.store(),
 	})
 	s.run = r
 	s.layOut()
@@ -103,6 +107,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	s.pump.start(base)
 	s.sayWiring()
 	s.startAll(entries)
+	s.reunite()
 	looking, cancel := context.WithCancel(base)
 	r.looking = cancel
 	go func() {
@@ -198,7 +203,7 @@ func (r *run) loop() {
 	defer gather.Stop()
 	gathering := false
 	var ins []incident.Input
-	var todo []incident.Decision
+	var todo []task
 	for {
 		select {
 		case <-r.stopLoop:
@@ -214,7 +219,7 @@ func (r *run) loop() {
 		s.mu.Lock()
 		now := s.now()
 		ins = s.introduce(ins)
-		s.decide(s.engine.Step(now, ins...))
+		s.step(ins...)
 		if arbitrate && s.engine.Pending() {
 			s.decide(s.engine.Arbitrate(now))
 		}
@@ -226,7 +231,7 @@ func (r *run) loop() {
 
 		clear(ins)
 		for i := range todo {
-			s.execute(&todo[i])
+			s.carryOut(&todo[i])
 		}
 		clear(todo)
 		if rests && s.calls.none() {
@@ -287,7 +292,7 @@ func (r *run) shutdown() {
 	r.looking()
 	s.mu.Lock()
 	s.stop = true
-	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InStop}))
+	s.step(incident.Input{Kind: incident.InStop})
 	entries := s.registered()
 	s.mu.Unlock()
 	s.poke()
@@ -313,6 +318,7 @@ func (r *run) shutdown() {
 		}
 	}
 	s.pump.stop(start.Add(grace + stopSlack))
+	s.endLife()
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
@@ -338,7 +344,7 @@ func latest(a, b time.Time) time.Time {
 // tilt tells the engine that its readings cannot be trusted for now.
 func (s *Supervisor) tilt(why string) {
 	s.mu.Lock()
-	s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InTilt, Note: why}))
+	s.step(incident.Input{Kind: incident.InTilt, Note: why})
 	s.mu.Unlock()
 	s.poke()
 }

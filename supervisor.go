@@ -33,9 +33,10 @@ type Supervisor struct {
 	born     time.Time // the engine's zero; that of New until Run begins
 	entries  map[string]*entry
 	order    []*entry // as registered; what is gone is dropped when it is next read
-	watching int // entries that are looked at
+	watching int      // entries that are looked at
 	wiring   []Problem
-	todo     []incident.Decision // for the loop to carry out
+	todo     []task // for the loop to carry out
+	written  *write // the latest records of the engine
 	ended    bool
 	stop     bool
 	trial    bool
@@ -84,7 +85,7 @@ type entry struct {
 	plan  *outbox.Plan
 	watch Watch
 
-	_ [24]byte // fills up to whole cache lines
+	_ [48]byte // fills up to whole cache lines
 }
 
 // culprit is what a detector did that it should not.
@@ -120,7 +121,7 @@ func New(o Options) *Supervisor {
 	}
 	s.engine = incident.New(incident.Options{
 		Service: o.Service, IDs: newIDs(), Build: build(),
-		MaxConcurrent: o.MaxConcurrent, MaxRisk: o.MaxRisk, Gate: o.Gate != nil,
+		MaxConcurrent: o.MaxConcurrent, MaxRisk: o.MaxRisk, Gate: o.Gate != nil, Durable: o.Journal != nil,
 	})
 	return s
 }
@@ -251,7 +252,7 @@ func (s *Supervisor) Remove(name string) error {
 	s.watching--
 	s.engine.Watching(s.watching)
 	if e.known {
-		s.decide(s.engine.Step(s.now(), incident.Input{Kind: incident.InRemove, Watch: name}))
+		s.step(incident.Input{Kind: incident.InRemove, Watch: name})
 	} else {
 		s.forget(e)
 	}
@@ -313,11 +314,19 @@ func (s *Supervisor) poke() {
 	}
 }
 
-// decide keeps decisions for the loop, in order. s.mu is held.
-func (s *Supervisor) decide(ds []incident.Decision) { s.todo = append(s.todo, ds...) }
-
-// ask hands in what a person said and returns the answer.
+// ask hands in what a person said and returns the answer. It is in force in
+// memory first; an error that wraps [ErrNotDurable] says that a crash would
+// forget it.
 func (s *Supervisor) ask(in incident.Input) error {
+	err, w := s.answer(in)
+	s.poke()
+	if err != nil {
+		return err
+	}
+	return w.wait()
+}
+
+func (s *Supervisor) answer(in incident.Input) (error, *write) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ds := s.engine.Step(s.now(), in)
@@ -328,8 +337,7 @@ func (s *Supervisor) ask(in incident.Input) error {
 		}
 	}
 	s.decide(ds)
-	s.poke()
-	return err
+	return err, s.written
 }
 
 // ErrRunTwice is returned by a second Run.

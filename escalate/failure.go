@@ -73,7 +73,7 @@ type Rate struct {
 // before repeats.
 type Limited interface{ Rate() Rate }
 
-// RateOf returns the rate of n, if it has one.
+// RateOf returns the rate of n, if it has one, or that which [Limit] set.
 func RateOf(n Notifier) Rate {
 	if l, ok := n.(Limited); ok {
 		return l.Rate()

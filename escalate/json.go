@@ -27,6 +27,8 @@ type notificationJSON struct {
 	At            time.Time `json:"at"`
 	Repeat        int       `json:"repeat,omitempty"`
 	BeganAndEnded bool      `json:"began_and_ended,omitempty"`
+	Count         int       `json:"count,omitempty"`
+	Test          bool      `json:"test,omitempty"`
 	Note          string    `json:"note,omitempty"`
 	Links         []Link    `json:"links,omitempty"`
 	Incident      Incident  `json:"incident"`
@@ -86,7 +88,7 @@ type evidenceJSON struct {
 func (n Notification) MarshalJSON() ([]byte, error) {
 	return json.Marshal(notificationJSON{
 		ID: n.ID, DedupKey: n.DedupKey, Kind: n.Kind, At: n.At, Repeat: n.Repeat,
-		BeganAndEnded: n.BeganAndEnded, Note: n.Note, Links: n.Links, Incident: n.Incident,
+		BeganAndEnded: n.BeganAndEnded, Count: n.Count, Test: n.Test, Note: n.Note, Links: n.Links, Incident: n.Incident,
 	})
 }
 
@@ -98,7 +100,7 @@ func (n *Notification) UnmarshalJSON(data []byte) error {
 	}
 	*n = Notification{
 		ID: v.ID, DedupKey: v.DedupKey, Kind: v.Kind, At: v.At, Repeat: v.Repeat,
-		BeganAndEnded: v.BeganAndEnded, Note: v.Note, Links: v.Links, Incident: v.Incident,
+		BeganAndEnded: v.BeganAndEnded, Count: v.Count, Test: v.Test, Note: v.Note, Links: v.Links, Incident: v.Incident,
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/selfheal-go/selfheal/detect"
 )
 
 // A Notification is what a [Notifier] delivers.
@@ -21,6 +23,13 @@ type Notification struct {
 	// BeganAndEnded is set on a Resolve whose reader was never reached while it
 	// was open: this one notice says that it began and that it ended.
 	BeganAndEnded bool
+	// Count is how many incidents a grouped notice or a digest tells of; its
+	// Incident stands for them and names the first hundred as Symptoms. 0: it
+	// tells of one, its own.
+	Count int
+	// Test marks a notice that somebody sent to see whether it arrives: nothing
+	// is wrong.
+	Test bool
 	// Note is a sentence about this telling: that it is a repetition, that
 	// nobody acknowledged it before, that somebody else could not be reached.
 	// It is "" for a first call.
@@ -92,7 +101,13 @@ func (f NotifierFunc) Notify(ctx context.Context, n Notification) error { return
 type Level struct {
 	// After counts from the moment of escalation. 0 is at once.
 	After time.Duration
-	To    []Notifier
+	// To are told at the same moment. Where one of them cannot be reached, the
+	// next one is told that it could not, or else the next level is told at once.
+	To []Notifier
+	// Min is the severity from which on the level is told. The zero value is
+	// Warning: of everything. An incident that becomes worse reaches the levels
+	// whose time had come before.
+	Min detect.Severity
 }
 
 // A Policy says who is told and when. The zero value is empty: a watch with an
@@ -106,6 +121,13 @@ type Policy struct {
 	Repeat time.Duration
 	// Inform is told of everything and pages nobody.
 	Inform []Notifier
+	// Fallback is how long a call may be under way before somebody else is told
+	// in its place. 0: 2 min. -1: only when it is given up, after 6 h. Nobody
+	// waits for it where a target refuses for good, or has not answered 5 times
+	// in a row.
+	Fallback time.Duration
+	// Quiet are the hours in which only what is critical calls people.
+	Quiet Quiet
 }
 
 // To is a policy of one level that is told at once.

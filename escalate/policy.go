@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"github.com/selfheal-go/selfheal/detect"
 )
 
 // Named gives a notifier the name by which it is known in logs, in Status and
@@ -19,10 +21,41 @@ type named struct {
 // Rate is that of the notifier that was named.
 func (n *named) Rate() Rate { return RateOf(n.Notifier) }
 
+// Limit sets how often n may be called, in place of what it says itself. The
+// zero Rate is no bound. A name that n has it keeps.
+func Limit(n Notifier, r Rate) Notifier { return &limited{n, r} }
+
+type limited struct {
+	Notifier
+	rate Rate
+}
+
+// Rate is the one that was set.
+func (n *limited) Rate() Rate { return n.rate }
+
+// Unwrap returns what [Named] or [Limit] was put around, and nil for any other
+// notifier.
+func Unwrap(n Notifier) Notifier {
+	switch n := n.(type) {
+	case *named:
+		if n != nil {
+			return n.Notifier
+		}
+	case *limited:
+		if n != nil {
+			return n.Notifier
+		}
+	}
+	return nil
+}
+
 // Name returns the name that [Named] gave to n, and "" for any other notifier.
 func Name(n Notifier) string {
-	if n, ok := n.(*named); ok && n != nil {
-		return n.name
+	for n != nil {
+		if n, ok := n.(*named); ok && n != nil {
+			return n.name
+		}
+		n = Unwrap(n)
 	}
 	return ""
 }
@@ -53,6 +86,7 @@ func (p Policy) Validate() []error {
 		errs = append(errs, fmt.Errorf("escalate: policy: "+format, args...))
 	}
 	var before time.Duration
+	least := detect.Critical
 	for i, l := range p.Levels {
 		at := fmt.Sprintf("level %d", i+1)
 		switch {
@@ -62,6 +96,10 @@ func (p Policy) Validate() []error {
 			wrong("%s comes after %v, before the level above it (%v): put the levels in the order of After", at, l.After, before)
 		}
 		before = max(before, l.After)
+		if l.Min > detect.Critical {
+			wrong("%s: Min is unknown (%v): use Warning or Critical", at, l.Min)
+		}
+		least = min(least, l.Min)
 		if len(l.To) == 0 {
 			wrong("%s tells nobody: name a notifier in To, or leave the level out", at)
 		}
@@ -76,6 +114,13 @@ func (p Policy) Validate() []error {
 			wrong("Inform: notifier %d %s", j+1, what)
 		}
 	}
+	if len(p.Levels) > 0 && len(p.Inform) == 0 && least > detect.Warning {
+		wrong("no level is told of a warning, which would end in silence: leave Min out of one level, or name somebody in Inform")
+	}
+	if p.Fallback < -1 {
+		wrong("Fallback is %v: use a time, 0 for 2 min, or -1 for when a call is given up", p.Fallback)
+	}
+	errs = append(errs, p.Quiet.problems()...)
 	switch {
 	case p.Repeat < 0:
 		wrong("Repeat is %v: use 0 for never, or a pause", p.Repeat)
@@ -89,8 +134,17 @@ func notifierMistake(n Notifier) string {
 	if missing(n) {
 		return "is nil: give one, or leave it out"
 	}
-	if n, ok := n.(*named); ok && n.name == "" {
-		return `is named "": give it a name, or use it without Named`
+	for ; n != nil; n = Unwrap(n) {
+		switch n := n.(type) {
+		case *named:
+			if n.name == "" {
+				return `is named "": give it a name, or use it without Named`
+			}
+		case *limited:
+			if n.rate.N < 0 || n.rate.Per < 0 || n.rate.N > 0 != (n.rate.Per > 0) {
+				return fmt.Sprintf("has a limit of %d in %v: set both N and Per of its Rate, or none for no bound", n.rate.N, n.rate.Per)
+			}
+		}
 	}
 	return ""
 }
@@ -99,11 +153,21 @@ func notifierMistake(n Notifier) string {
 // or function in it, and a name around nothing.
 func missing(n Notifier) bool {
 	for {
-		w, ok := n.(*named)
-		if !ok || w == nil {
-			break
+		switch w := n.(type) {
+		case *named:
+			if w == nil {
+				return true
+			}
+			n = w.Notifier
+			continue
+		case *limited:
+			if w == nil {
+				return true
+			}
+			n = w.Notifier
+			continue
 		}
-		n = w.Notifier
+		break
 	}
 	if n == nil {
 		return true

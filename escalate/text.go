@@ -58,8 +58,13 @@ func (in Incident) Text() string {
 }
 
 // Title is the incident's title after what the notification asks: nothing
-// before a trigger, else "update", "approve?" or "resolved".
+// before a trigger, else "update", "approve?" or "resolved". A test says so
+// before all that.
 func (n Notification) Title() string {
+	if n.Test {
+		n.Test = false
+		return "test: " + n.Title()
+	}
 	title := n.Incident.Title()
 	switch n.Kind {
 	case Trigger:

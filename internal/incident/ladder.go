@@ -185,7 +185,7 @@ func (e *Engine) ran(i *inc, in *Input) {
 		i.phase = settling
 		i.due = e.now + settle(s, i.w.Every)
 		if i.w.removing || e.stopping {
-			e.finish(i, remediate.Unverified, nil)
+			e.unjudged(i)
 			e.leave(i)
 		}
 	case Skip:

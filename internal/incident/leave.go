@@ -57,7 +57,7 @@ func (e *Engine) leave(i *inc) {
 			if i.phase == retrying {
 				e.finish(i, i.outcome, i.record[n-1].Err)
 			} else {
-				e.finish(i, remediate.Unverified, nil)
+				e.unjudged(i)
 			}
 		}
 		e.release(i)
@@ -68,6 +68,13 @@ func (e *Engine) leave(i *inc) {
 		}
 	}
 	e.rearm(i)
+}
+
+// unjudged ends an attempt without a verdict, because its watch goes away or the
+// supervisor stops. Where there is a journal, the next life gives the verdict.
+func (e *Engine) unjudged(i *inc) {
+	i.parked = e.stopping && !i.w.removing
+	e.finish(i, remediate.Unverified, nil)
 }
 
 // Idle says that nothing runs and that no undo which could run is owed.

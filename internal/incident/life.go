@@ -130,6 +130,7 @@ type inc struct {
 	evidence  []escalate.Evidence
 	samples   samples
 	inWaiting bool
+	parked    bool // its last attempt ended because the supervisor stops
 	unsaved   bool
 
 	at         At

@@ -22,6 +22,29 @@ type Record struct {
 	Life     *LifeRecord     `json:"life,omitempty"`
 }
 
+// Name is what r is about, and whether nothing is left to say of it: a later
+// record of a name replaces an earlier one. Lives have no name: all of them count.
+func (r *Record) Name() (name string, over bool) {
+	switch {
+	case r.Incident != nil:
+		in := &r.Incident.Snapshot
+		return "key/" + in.Watch + "\x00" + in.Finding.Key, false
+	case r.Watch != nil:
+		return "watch/" + r.Watch.Watch, false
+	case r.Budget != nil:
+		return "budget", false
+	case r.Halt != nil:
+		return "halt", false
+	case r.Silence != nil:
+		return "silence/" + r.Silence.ID, r.Silence.In == 0
+	case r.Storm != nil:
+		return "storm", false
+	case r.Stray != nil:
+		return "stray/" + r.Stray.Of, r.Stray.Over
+	}
+	return "", false
+}
+
 // IncidentRecord is an incident that has opened, and what is remembered of its
 // key.
 type IncidentRecord struct {
@@ -51,6 +74,7 @@ type IncidentRecord struct {
 	ApprovedIn  time.Duration `json:"approved_in,omitempty"` // for how much longer
 	AckedIn     time.Duration `json:"acked_in,omitempty"`    // for how much longer; 0 with Acked: until it closes
 	Acked       bool          `json:"acked,omitempty"`
+	Parked      bool          `json:"parked,omitempty"` // its last attempt ended with that life, not with a verdict
 	Undoing     bool          `json:"undoing,omitempty"`
 	UndoPick    uint8         `json:"undo_pick,omitempty"`
 	UndoThen    uint8         `json:"undo_then,omitempty"`
@@ -230,7 +254,7 @@ func (e *Engine) incidentRecord(i *inc) *IncidentRecord {
 		Healed: i.healed, Over: i.over, Told: i.told, Informed: i.informed, Called: i.called, Named: i.named, Gathered: i.gathered,
 		Ended: i.ended, EndedHow: i.endedHow, OwedTell: i.owedTell, ToldOf: slices.Clone(i.toldOf), Asked: i.proposals,
 		OpenedAgo: e.now - i.opened, Acked: i.acked > 0,
-		Undoing: i.phase == undoing, UndoPick: uint8(i.undoPick), UndoThen: uint8(i.undoThen), UndoTold: i.undoTold,
+		Parked: i.parked, Undoing: i.phase == undoing, UndoPick: uint8(i.undoPick), UndoThen: uint8(i.undoThen), UndoTold: i.undoTold,
 	}
 	if i.acked > 1 {
 		r.AckedIn = max(i.acked-e.now, 1)

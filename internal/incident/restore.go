@@ -225,6 +225,9 @@ func (e *Engine) revive(w *watch, m *memory, r *IncidentRecord) {
 
 // goOn puts a revived incident where it goes on from.
 func (e *Engine) goOn(i *inc, r *IncidentRecord) {
+	if r.Parked {
+		i.attempt().Outcome = remediate.Running
+	}
 	flying := len(i.record) > 0 && i.attempt().Outcome == remediate.Running
 	switch {
 	case flying && !i.over && i.w.Mode != Shadow && i.stepIs(i.attempt().Step):

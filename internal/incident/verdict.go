@@ -120,7 +120,7 @@ func (e *Engine) verified(i *inc, in *Input) {
 	}
 	switch {
 	case i.w.removing || e.stopping:
-		e.finish(i, remediate.Unverified, nil)
+		e.unjudged(i)
 		e.leave(i)
 	case in.Abandoned, in.Result == Skip, e.tilt.until > 0:
 		i.fresh = e.now + i.w.Every // ask again at the watch's interval

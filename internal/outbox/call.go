@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/selfheal-go/selfheal/escalate"
 )
 
 // ErrAbandoned is the error of a call that ignored its context and was given up.
@@ -50,6 +52,7 @@ func (d *Driver) run(c *call) {
 	// d.returned runs in a deferred call, so that neither a panic nor a Goexit
 	// leaves the target occupied for ever.
 	err := errExit
+	var verdict escalate.Failure
 	defer func() {
 		if r := recover(); r != nil {
 			err = &Panic{Value: r, Stack: debug.Stack()}
@@ -57,14 +60,18 @@ func (d *Driver) run(c *call) {
 			d.stats.Panics++
 			d.mu.Unlock()
 		}
-		d.returned(c, err)
+		d.returned(c, err, verdict)
 	}()
 	ctx, cancel := context.WithTimeout(d.ctx, d.opt.Timeout)
 	defer cancel()
 	err = d.opt.Deliver(ctx, c.send.Target, c.send.Notification)
+	// What the error says is asked here, where its methods may panic.
+	if f := (*escalate.Failure)(nil); errors.As(err, &f) && f != nil {
+		verdict.Permanent, verdict.RetryAfter = f.Permanent, f.RetryAfter
+	}
 }
 
-func (d *Driver) returned(c *call, err error) {
+func (d *Driver) returned(c *call, err error, verdict escalate.Failure) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c.watch.Stop()
@@ -80,7 +87,10 @@ func (d *Driver) returned(c *call, err error) {
 		d.step(Sent{ID: c.send.ID, Target: c.send.Target})
 	default:
 		delete(d.calls, c)
-		d.step(Failed{ID: c.send.ID, Target: c.send.Target, Err: err})
+		d.step(Failed{
+			ID: c.send.ID, Target: c.send.Target, Err: err,
+			Permanent: verdict.Permanent, RetryAfter: verdict.RetryAfter,
+		})
 	}
 }
 
@@ -102,8 +112,8 @@ func (d *Driver) abandon(c *call) {
 // with [ErrStopped] as their cause and get a second to return, and On another
 // to see the last effects. After Drain inputs have no effect.
 //
-// It returns nil when nothing stayed undelivered and nothing still runs. It
-// must not be called from Deliver or On. A second Drain waits for the first.
+// It returns nil when nothing stayed undelivered, what is kept in the store
+// apart, and nothing still runs. It must not be called from Deliver or On. A second Drain waits for the first.
 func (d *Driver) Drain(ctx context.Context) error {
 	d.mu.Lock()
 	if done := d.drained; done != nil {
@@ -121,12 +131,13 @@ func (d *Driver) Drain(ctx context.Context) error {
 	d.step(Drain{})
 	d.mu.Unlock()
 
-	d.await(ctx, func() bool { return d.m.Owed() == 0 && len(d.calls) == 0 })
+	d.await(ctx, func() bool { return d.m.Owed() == 0 && len(d.calls) == 0 && d.stored() })
 	d.mu.Lock()
 	d.step(Stop{})
+	d.dismiss()
 	d.mu.Unlock()
 	d.cancel(ErrStopped)
-	d.awaitGrace(func() bool { return len(d.calls) == 0 })
+	d.awaitGrace(func() bool { return len(d.calls) == 0 && d.stored() })
 	d.mu.Lock()
 	// In the order of their targets: the last effects are as repeatable as all others.
 	for _, c := range slices.SortedFunc(maps.Keys(d.calls), func(a, b *call) int {
@@ -135,6 +146,7 @@ func (d *Driver) Drain(ctx context.Context) error {
 		d.abandon(c)
 	}
 	d.over = true
+	d.unstore()
 	d.rearm(0)
 	lost, running := d.m.Stats().Undeliverable-before, d.stats.Abandoned
 	d.mu.Unlock()

@@ -24,7 +24,10 @@ type DriverOptions struct {
 	// that has not returned 1 s after it is given up: its target is not called
 	// again before it has.
 	Timeout time.Duration
-	// On gets every effect but Send, in order, from one goroutine at a time and
+	// Store keeps what must outlive the process: a call waits until everything
+	// that was recorded before it is kept. nil keeps it in memory.
+	Store Store
+	// On gets every effect but Send and Record, in order, from one goroutine at a time and
 	// never under a lock. It may call any method of the driver but Drain. When
 	// it is slow, deliveries go on; when it is more than 10,000 effects behind,
 	// it misses some, and they are counted. nil ignores them.
@@ -47,6 +50,7 @@ type DriverStats struct {
 	Panics    uint64 // in Deliver and On
 	Unseen    uint64 // effects that On missed because it was too slow
 	Late      uint64 // inputs after Drain; they have no effect
+	Unstored  uint64 // times that the store failed, or was not waited for
 }
 
 // A Driver runs a [Machine] in real time, or in that of a testing/synctest
@@ -68,6 +72,9 @@ type Driver struct {
 	timer   *time.Timer
 	timerAt time.Duration // -1 when it is not set
 	calls   map[*call]struct{}
+	writing *batch                // that the store has
+	pending *batch                // for when it is through with that
+	answers map[string]chan error // of Once, by dedup key
 	unseen  []Effect
 	seeing  bool
 	stats   DriverStats
@@ -81,7 +88,8 @@ func NewDriver(opt DriverOptions) *Driver {
 	if opt.Timeout <= 0 {
 		opt.Timeout = 10 * time.Second
 	}
-	d := &Driver{opt: opt, m: New(opt.Machine), calls: map[*call]struct{}{}, timerAt: -1}
+	opt.Machine.Durable = opt.Store != nil
+	d := &Driver{opt: opt, m: New(opt.Machine), calls: map[*call]struct{}{}, answers: map[string]chan error{}, timerAt: -1}
 	d.ctx, d.cancel = context.WithCancelCause(context.Background())
 	return d
 }
@@ -103,6 +111,44 @@ func (d *Driver) Told(dedupKey string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.m.Told(dedupKey)
+}
+
+// Standing is [Machine.Standing].
+func (d *Driver) Standing(key string) (Standing, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.m.Standing(key)
+}
+
+// Members is [Machine.Members].
+func (d *Driver) Members(key string) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.m.Members(key)
+}
+
+// Targets is [Machine.Targets].
+func (d *Driver) Targets() []TargetState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.m.Targets()
+}
+
+// Records is [Machine.Records].
+func (d *Driver) Records() []Record {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.m.Records()
+}
+
+// Restore is [Machine.Restore]. It comes before the first Input.
+func (d *Driver) Restore(records []Record) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.now()
+	d.m.Clock(now, time.Now())
+	d.scratch = d.m.Restore(now, records, d.scratch[:0])
+	d.carryOut(now)
 }
 
 // Snapshot is [Machine.Snapshot].
@@ -137,15 +183,28 @@ func (d *Driver) now() time.Duration {
 // step runs the machine and begins what it asks for. d.mu is held.
 func (d *Driver) step(in Input) {
 	now := d.now()
+	d.m.Clock(now, time.Now())
 	d.scratch = d.m.Step(now, in, d.scratch[:0])
+	d.carryOut(now)
+}
+
+// carryOut begins what the machine asked for. d.mu is held.
+func (d *Driver) carryOut(now time.Duration) {
 	for i, e := range d.scratch {
-		if s, ok := e.(Send); ok {
-			d.start(s)
-		} else {
+		switch e := e.(type) {
+		case Record:
+			d.keep(e)
+		case Send:
+			d.launch(e)
+		case Done:
+			d.answer(e)
+			d.show(e)
+		default:
 			d.show(e)
 		}
 		d.scratch[i] = nil
 	}
+	d.flush()
 	d.rearm(now)
 	d.wake()
 }
@@ -238,7 +297,18 @@ func (d *Driver) log(e Effect) {
 	switch e := e.(type) {
 	case Undeliverable:
 		about(e.Target, e.Notification).Error("selfheal: a notification is undeliverable",
-			"why", e.Why, "error", e.Last, "tries", e.Tries, "age", e.Age, "next_level", e.NextLevel)
+			"why", e.Why, "error", e.Last, "tries", e.Tries, "age", e.Age, "next_level", e.NextLevel, "nobody_left", e.Lost)
+	case Fallback:
+		if e.Lost {
+			d.opt.Log.Error("selfheal: nobody could be reached of an incident, and nobody is left to try",
+				"incident", e.Incident.ID, "watch", e.Incident.Watch, "key", e.Incident.Finding.Key, "target", e.Target, "why", e.Why)
+		}
+	case Down:
+		d.opt.Log.Error("selfheal: a notifier does not answer; others are told in its place", "target", e.Target, "error", e.Err)
+	case Up:
+		d.opt.Log.Info("selfheal: a notifier answers again", "target", e.Target, "after", e.After)
+	case Unstored:
+		d.opt.Log.Error("selfheal: what is owed to people could not be kept; it is sent all the same", "error", e.Err)
 	case Stuck:
 		about(e.Target, e.Notification).Error("selfheal: a notifier ignores its context; it is not called before it returns",
 			"timeout", d.opt.Timeout)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
 )
 
@@ -16,24 +17,29 @@ type entry struct {
 	levels []level
 	lanes  []*lane // in the order in which their targets were first handed something
 
-	last   escalate.Notification // what was said last
-	lastAt time.Duration
+	last    escalate.Notification // what was said last
+	lastAt  time.Duration
+	version uint64 // of last
 
 	// The delays of the levels are read off a clock that starts with the first
-	// Trigger or Update and stands still while the entry is acknowledged or
-	// muted: when that ends, the rest of a delay is still to come.
-	started  bool
-	began    time.Duration // when it started
-	base     time.Duration // began, plus all the time it stood still
-	stoodAt  time.Duration // since when it stands still
-	acked    bool
-	ackBy    string
-	ackUntil time.Duration // 0 means until resolved
-	muted    bool
-	held     *escalate.Kind // what was to be told while muted
-	ranOut   string         // who acknowledged what ran out while muted
-	closed   bool
-	people   bool // people are to be told; else it is only informed of
+	// Trigger or Update and stands still while the entry is paused: when that
+	// ends, the rest of a delay is still to come.
+	started bool
+	began   time.Duration // when it started
+	base    time.Duration // began, plus all the time it stood still
+	pauses
+	closed bool
+	people bool // people are to be told; else it is only informed of
+	lost   bool // nobody could be reached, and nobody is left to try
+	lostAt time.Duration
+
+	// What else an entry can be.
+	group  *group
+	digest *digest
+	once   bool // one try of one notification
+
+	dirty    bool // its record is due
+	recorded bool // the store has one
 }
 
 // A level is where a level of the plan stands.
@@ -42,26 +48,14 @@ type level struct {
 	repeatAt time.Duration // on the entry's clock
 }
 
-func (e *entry) paused() bool { return e.acked || e.muted }
-
-func (e *entry) clock(now time.Duration) time.Duration {
-	if e.paused() {
-		now = e.stoodAt
-	}
-	return now - e.base
+// say makes n the newest word of e.
+func (m *Machine) say(e *entry, n escalate.Notification) {
+	e.last, e.lastAt = n, m.now
+	e.version++
+	m.touch(e)
 }
 
-// change sets what pauses an entry and lets its clock stand or go on.
-func (m *Machine) change(e *entry, set func()) {
-	was := e.paused()
-	set()
-	switch is := e.paused(); {
-	case is && !was:
-		e.stoodAt = m.now
-	case was && !is:
-		e.base += m.now - e.stoodAt
-	}
-}
+func (e *entry) severity() detect.Severity { return e.last.Incident.Finding.Severity }
 
 func (m *Machine) escalate(in Escalate) {
 	n := in.Notification
@@ -86,82 +80,72 @@ func (m *Machine) escalate(in Escalate) {
 		e.open(in.Muted)
 	}
 	m.replan(e, in.Plan)
-	e.last, e.lastAt = n, m.now
+	m.say(e, n)
 	if n.Kind != escalate.Ask && !e.started {
 		e.started = true
 		e.began, e.base, e.stoodAt = m.now, m.now, m.now
 	}
-	if e.muted {
+	m.hush(e)
+	if e.silent() {
 		if e.held == nil || *e.held == escalate.Ask {
 			kind := n.Kind
 			e.held = &kind
 		}
 	} else {
+		if n.Kind != escalate.Ask {
+			e.held = nil // this says it
+		}
+		m.loosen(e)
 		m.tell(e, n.Kind)
 		m.advance(e) // a new plan may have levels that are due
 	}
 	m.informAll(e, n.Kind, e.plan.Inform)
+	m.reassess(e)
 	m.schedule(e)
 }
 
 // open makes e as good as new; what is still owed of its earlier life stays.
 func (e *entry) open(muted bool) {
-	e.closed, e.started, e.acked, e.muted = false, false, false, muted
-	e.held, e.ranOut = nil, ""
+	e.closed, e.started, e.pauses = false, false, pauses{muted: muted}
 	clear(e.levels)
+}
+
+func (m *Machine) refresh(in Refresh) {
+	e := m.entries[in.DedupKey]
+	if e == nil || e.closed {
+		return
+	}
+	e.last.Incident = in.Incident
+	e.version++
+	m.touch(e)
+	m.hush(e)
+	m.loosen(e)
+	m.schedule(e)
 }
 
 // turn is an entry's timer.
 func (m *Machine) turn(e *entry) {
+	switch {
+	case e.group != nil:
+		m.turnGroup(e)
+		return
+	case e.digest != nil:
+		m.turnDigest(e)
+		return
+	}
 	if e.acked && e.ackUntil > 0 && m.now >= e.ackUntil {
 		m.change(e, func() { e.acked = false })
 		m.emit(Reopened{DedupKey: e.key, By: e.ackBy, Incident: e.last.Incident})
-		if e.muted {
-			e.ranOut = e.ackBy
-		} else {
-			m.again(e, e.ackBy)
-		}
+		e.ranOut = ranOut("acknowledgement", e.ackBy)
 	}
+	if e.snoozed && m.now >= e.snoozeUntil {
+		m.change(e, func() { e.snoozed = false })
+		e.ranOut = ranOut("snooze", e.snoozeBy)
+	}
+	m.hush(e)
+	m.loosen(e)
 	m.advance(e)
-	m.schedule(e)
-}
-
-func (m *Machine) ack(in Ack) {
-	e := m.entries[in.DedupKey]
-	if e == nil || e.closed || in.For < 0 || !slices.ContainsFunc(e.lanes, func(l *lane) bool { return l.people }) {
-		return
-	}
-	m.change(e, func() {
-		e.acked, e.ackBy, e.ackUntil, e.ranOut = true, in.By, 0, ""
-		if in.For > 0 {
-			e.ackUntil = plus(m.now, in.For)
-		}
-	})
-	m.schedule(e)
-}
-
-func (m *Machine) mute(key string) {
-	if e := m.entries[key]; e != nil && !e.closed {
-		m.change(e, func() { e.muted = true })
-		m.schedule(e)
-	}
-}
-
-func (m *Machine) unmute(key string) {
-	e := m.entries[key]
-	if e == nil || e.closed || !e.muted {
-		return
-	}
-	m.change(e, func() { e.muted = false })
-	if by := e.ranOut; by != "" && !e.acked {
-		e.ranOut = ""
-		m.again(e, by)
-	}
-	if kind := e.held; kind != nil {
-		e.held = nil
-		m.tell(e, *kind)
-	}
-	m.advance(e)
+	m.reassess(e)
 	m.schedule(e)
 }
 
@@ -170,8 +154,11 @@ func (m *Machine) resolve(in Resolve) {
 	if e == nil || e.closed {
 		return
 	}
-	e.last = escalate.Notification{DedupKey: in.DedupKey, Incident: in.Incident, At: in.At}
-	e.lastAt = m.now
+	m.hush(e)
+	if !m.stopped {
+		m.digestOf(e, in)
+	}
+	m.say(e, escalate.Notification{DedupKey: in.DedupKey, Incident: in.Incident, At: in.At})
 	e.closed = true
 	var people, informed []string
 	for _, l := range e.lanes {
@@ -191,6 +178,7 @@ func (m *Machine) resolve(in Resolve) {
 		m.handAll(e, people, handing{kind: escalate.Resolve, level: e.reached()})
 		m.handAll(e, informed, handing{kind: escalate.Resolve})
 	}
+	m.reassess(e)
 	m.schedule(e)
 	m.forget(e)
 }
@@ -211,7 +199,7 @@ func (m *Machine) inform(in Inform) {
 	if e.closed && n.Kind != escalate.Resolve {
 		e.open(false)
 	}
-	e.last, e.lastAt = n, m.now
+	m.say(e, n)
 	to := in.To
 	if n.Kind == escalate.Resolve {
 		// Whoever was called is told by Resolve.
@@ -230,4 +218,22 @@ func (m *Machine) inform(in Inform) {
 
 func (m *Machine) informAll(e *entry, kind escalate.Kind, to []string) {
 	m.handAll(e, to, handing{kind: kind})
+}
+
+// once makes an entry that is gone after one try.
+func (m *Machine) once(in Once) {
+	if m.stopped {
+		m.emit(Done{Target: in.Target, Notification: in.Notification, Err: ErrStopped})
+		return
+	}
+	n := in.Notification
+	n.ID = m.id()
+	e := &entry{key: "once\x00" + n.ID, once: true, closed: true, people: true, last: n, lastAt: m.now}
+	m.entries[e.key] = e
+	e.timer.entry = e
+	l := m.lane(e, in.Target)
+	l.within = in.Within
+	m.queue(l, &item{n: n, owed: m.now, inform: true})
+	m.kick(l)
+	m.forget(e)
 }

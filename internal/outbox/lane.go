@@ -1,10 +1,10 @@
 package outbox
 
 import (
-	"hash/fnv"
-	"strconv"
+	"slices"
 	"time"
 
+	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
 )
 
@@ -24,32 +24,36 @@ type lane struct {
 	// delivered says that the target has something since the last resolve that
 	// it has: it knows that this is open.
 	delivered bool
-	// prev and next are its neighbours in the queue of its target.
+	// own says that something was handed under the entry's own key since the
+	// last resolve, so that it takes a resolve of that key to end it.
+	own bool
+	// tried says that something was sent since the last resolve that arrived: the
+	// target may have it, whatever the call returned.
+	tried    bool
+	gathered bool          // waits for whether its call is grouped
+	group    *group        // tells of it, until its resolve
+	joined   int           // how many the group told of when it came
+	failed   string        // why it could not be reached; "" when it was, or may yet be
+	within   time.Duration // how long a try of Once may wait
+	class    int           // in which of its target's queues it waits
+	// prev and next are its neighbours there.
 	prev, next *lane
 }
 
 // An item is an owed notification.
 type item struct {
-	n      escalate.Notification
-	seq    uint64
-	owed   time.Duration // since when
-	tries  int
-	last   error
-	inform bool
+	n       escalate.Notification
+	version uint64 // of the entry's newest word when it was handed
+	seq     uint64
+	owed    time.Duration // since when
+	tries   int
+	tried   bool // ever, also in an earlier life
+	last    error
+	inform  bool
+	fell    bool // somebody else was told in its place
 	// replaced says that something behind it says everything that it says: when
 	// its call fails, it is not tried again.
 	replaced bool
-}
-
-// A target is called for one lane at a time; the other lanes wait in a ring
-// of which waiting is the head.
-type target struct {
-	name    string
-	lanes   int
-	flight  *lane
-	stuck   bool
-	stuckAt time.Duration
-	waiting lane
 }
 
 // A handing is what is said to some targets at one moment.
@@ -57,6 +61,7 @@ type handing struct {
 	kind  escalate.Kind
 	level int // 0 informs
 	note  string
+	also  bool // even if they were told something at this moment
 }
 
 // handAll hands something to targets, says so, and sends what can be sent.
@@ -105,12 +110,7 @@ func (m *Machine) lane(e *entry, name string) *lane {
 			return l
 		}
 	}
-	t := m.targets[name]
-	if t == nil {
-		t = &target{name: name}
-		t.waiting.prev, t.waiting.next = &t.waiting, &t.waiting
-		m.targets[name] = t
-	}
+	t := m.target(name)
 	t.lanes++
 	l := &lane{entry: e, target: t}
 	l.timer.lane = l
@@ -118,16 +118,16 @@ func (m *Machine) lane(e *entry, name string) *lane {
 	return l
 }
 
-// hand puts one notification into a lane. It returns false when there is
-// nothing new in it for the target.
+// hand puts one notification into a lane, or into the group that tells of it.
+// It returns false when there is nothing new in it for the target.
 func (m *Machine) hand(l *lane, h handing) bool {
 	people, resolve := h.level > 0, h.kind == escalate.Resolve
-	if !resolve && l.told == m.telling {
+	if !resolve && !h.also && l.told == m.telling {
 		return false
 	}
 	e := l.entry
 	n := e.last
-	n.ID, n.Kind, n.At, n.Note, n.Repeat, n.BeganAndEnded = "", h.kind, m.wall(e), h.note, 0, false
+	n.Kind, n.At, n.Note, n.Repeat, n.BeganAndEnded = h.kind, m.wall(e), h.note, 0, false
 	if h.kind == escalate.Trigger {
 		switch {
 		case !people && (l.informed || l.people):
@@ -140,15 +140,18 @@ func (m *Machine) hand(l *lane, h handing) bool {
 			n.Note = sentence(h.note, repeated(m.now-e.began, l.calls))
 		}
 	}
+	m.touch(e)
+	first := n.Kind == escalate.Trigger && n.Repeat == 0
+	may := first && m.groups(l)
+	grouped := l.group != nil && !l.own && n.Kind != escalate.Ask
+	if grouped && n.Kind == escalate.Update && !m.news(l, n.Note) {
+		return false
+	}
 	n.ID = m.id()
-	it := &item{n: n, seq: m.ids, owed: m.now, inform: !people}
-	m.supersede(l, it)
-	l.queue = append(l.queue, it)
-	m.stats.Owed++
 	l.told = m.telling
 	switch {
 	case resolve:
-		l.people, l.informed, l.calls = false, false, 0
+		l.people, l.informed, l.calls, l.failed = false, false, 0, ""
 	case people:
 		l.people = true
 		if n.Kind == escalate.Trigger {
@@ -157,17 +160,50 @@ func (m *Machine) hand(l *lane, h handing) bool {
 	default:
 		l.informed = true
 	}
+	switch {
+	case grouped:
+		m.folded(l, n)
+	case may && m.storming(l.target):
+		m.join(l, n, people)
+	default:
+		l.own = !resolve
+		m.queue(l, &item{n: n, owed: m.now, inform: !people})
+		if may {
+			m.gather(l)
+		}
+	}
+	if resolve {
+		m.part(l)
+	}
 	return true
+}
+
+// queue puts an item at the end of a lane.
+func (m *Machine) queue(l *lane, it *item) {
+	m.seq++
+	it.seq, it.version = m.seq, l.entry.version
+	m.supersede(l, it)
+	l.queue = append(l.queue, it)
+	m.stats.Owed++
+	m.touch(l.entry)
 }
 
 // owesFirst says that the first call is not delivered yet: nothing to repeat.
 func (l *lane) owesFirst() bool {
+	if l.group != nil && !l.own {
+		return l.group.lane().owesFirst()
+	}
 	for _, it := range l.queue {
 		if !it.inform && it.n.Kind == escalate.Trigger && !it.replaced {
 			return true
 		}
 	}
 	return false
+}
+
+// reached says that the target knows of this.
+func (l *lane) reached() bool {
+	return l.delivered || l.group != nil && l.group.lane().delivered && l.joined <= l.group.known
 }
 
 // supersede takes out of a lane what it need not say any more, so that a
@@ -206,186 +242,31 @@ func (it *item) saysAll(old *item) bool {
 	return !first || old.inform && !it.inform
 }
 
-// kick does with the first of a lane whatever can be done now.
-func (m *Machine) kick(l *lane) {
-	t := l.target
-	for len(l.queue) > 0 && t.flight != l {
-		head := l.queue[0]
-		limit := plus(head.owed, m.opt.MaxAge)
+// urgency is the queue of its target in which a lane waits: new incidents that
+// are critical, then all new ones, questions and resolves, then the rest. What
+// is urgent takes along what must arrive before it.
+func (l *lane) urgency() int {
+	class := classes - 1
+	for _, it := range l.queue {
 		switch {
-		case m.stopped:
-			m.giveUp(l, ErrStopped)
-		case m.now < min(l.pause, limit):
-			m.timers.set(&l.timer, min(l.pause, limit))
-			return
-		case t.flight == nil && !t.stuck:
-			m.send(l)
-		case m.now >= limit:
-			m.giveUp(l, ErrExpired)
+		case it.n.Kind == escalate.Update || it.n.Repeat > 0:
+		case it.n.Kind == escalate.Trigger && it.n.Incident.Finding.Severity >= detect.Critical:
+			return 0
 		default:
-			l.wait()
-			m.timers.set(&l.timer, limit)
-			return
+			class = min(class, 1)
 		}
 	}
-	l.leave()
-	m.timers.unset(&l.timer)
-}
-
-func (m *Machine) send(l *lane) {
-	head := l.queue[0]
-	head.tries++
-	if head.tries == 1 && head.n.Kind == escalate.Resolve && !l.delivered {
-		head.n.BeganAndEnded = true
-		head.n.Note = sentence(head.n.Note, "it began and ended before this could be told")
-	}
-	l.target.flight = l
-	m.stats.Tries++
-	m.emit(Send{ID: head.n.ID, Target: l.target.name, Try: head.tries, Notification: head.n})
+	return class
 }
 
 // pop takes the first out of a lane.
 func (m *Machine) pop(l *lane) *item {
 	head := l.queue[0]
-	l.queue[0] = nil
-	l.queue = l.queue[1:]
+	l.queue = slices.Delete(l.queue, 0, 1)
 	if len(l.queue) == 0 {
 		l.queue = nil
 	}
 	m.stats.Owed--
+	m.touch(l.entry)
 	return head
-}
-
-// giveUp ends the first of a lane without delivery, and calls the next level.
-func (m *Machine) giveUp(l *lane, why error) {
-	head := m.pop(l)
-	l.pause = 0
-	if !head.inform && head.n.Kind == escalate.Trigger && l.calls > 0 {
-		l.calls-- // whoever was not reached was not told before
-	}
-	next := 0
-	if !head.inform && head.n.Kind != escalate.Ask && head.n.Kind != escalate.Resolve {
-		next = m.fallBack(l.entry)
-	}
-	m.stats.Undeliverable++
-	m.emit(Undeliverable{
-		Target: l.target.name, Notification: head.n, Tries: head.tries, Age: m.now - head.owed,
-		Why: why, Last: head.last, NextLevel: next,
-	})
-	if next > 0 {
-		m.level(l.entry, next-1, l.target.name+" could not be reached")
-		m.schedule(l.entry)
-	}
-}
-
-// flight finds the lane that a result is for. A result that nobody waits for
-// is no news.
-func (m *Machine) flight(id, name string) *lane {
-	t := m.targets[name]
-	if t == nil || t.flight == nil || t.flight.queue[0].n.ID != id {
-		return nil
-	}
-	return t.flight
-}
-
-func (m *Machine) sent(in Sent) {
-	l := m.flight(in.ID, in.Target)
-	if l == nil {
-		return
-	}
-	head := m.pop(l)
-	l.target.flight = nil
-	l.fails, l.pause = 0, 0
-	l.delivered = head.n.Kind != escalate.Resolve
-	m.stats.Delivered++
-	m.emit(Delivered{Target: in.Target, Notification: head.n, Tries: head.tries, Age: m.now - head.owed})
-	m.land(l)
-}
-
-func (m *Machine) failed(in Failed) {
-	l := m.flight(in.ID, in.Target)
-	if l == nil {
-		return
-	}
-	t, head := l.target, l.queue[0]
-	head.last = in.Err
-	l.fails++
-	l.pause = plus(m.now, m.backoff(l))
-	m.stats.Failures++
-	t.flight = nil
-	if in.Stuck {
-		t.stuck, t.stuckAt = true, m.now
-		m.emit(Stuck{Target: t.name, Notification: head.n})
-	}
-	switch {
-	case m.stopped:
-		m.giveUp(l, ErrStopped)
-	case head.replaced:
-		m.pop(l)
-		m.stats.Superseded++
-		m.emit(Superseded{ID: head.n.ID, Target: t.name, By: l.queue[0].n.ID})
-	case m.now >= plus(head.owed, m.opt.MaxAge):
-		m.giveUp(l, ErrExpired)
-	}
-	m.land(l)
-}
-
-// land gives the target to the lane that has waited longest.
-func (m *Machine) land(l *lane) {
-	m.release(l.target)
-	m.kick(l)
-	m.forget(l.entry)
-}
-
-func (m *Machine) release(t *target) {
-	for t.flight == nil && !t.stuck && t.waiting.next != &t.waiting {
-		l := t.waiting.next
-		l.leave()
-		m.kick(l)
-		m.forget(l.entry)
-	}
-}
-
-func (m *Machine) freed(name string) {
-	t := m.targets[name]
-	if t == nil || !t.stuck {
-		return
-	}
-	t.stuck = false
-	m.emit(Unstuck{Target: name, After: m.now - t.stuckAt})
-	m.release(t)
-	m.forgetTarget(t)
-}
-
-// wait puts a lane at the end of its target's queue, unless it is there.
-func (l *lane) wait() {
-	if l.next != nil {
-		return
-	}
-	head := &l.target.waiting
-	l.prev, l.next = head.prev, head
-	l.prev.next, head.prev = l, l
-}
-
-func (l *lane) leave() {
-	if l.next == nil {
-		return
-	}
-	l.prev.next, l.next.prev = l.next, l.prev
-	l.prev, l.next = nil, nil
-}
-
-// backoff doubles from failure to failure. It is spread by what is called and
-// when, not by chance: a script has one result, and many notices that failed
-// together are not tried together.
-func (m *Machine) backoff(l *lane) time.Duration {
-	d := m.opt.RetryFirst
-	for i := 1; i < l.fails && d < m.opt.RetryMax; i++ {
-		d *= 2
-	}
-	d = min(d, m.opt.RetryMax)
-	h := fnv.New64a()
-	h.Write([]byte(l.queue[0].n.ID + "\x00" + l.target.name + "\x00" + strconv.Itoa(l.fails)))
-	const fifth = 0.2
-	return time.Duration(float64(d) * (1 - fifth + 2*fifth*float64(h.Sum64()%1024)/1023))
 }

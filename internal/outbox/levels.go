@@ -25,6 +25,9 @@ func (m *Machine) replan(e *entry, p Plan) {
 	e.levels = e.levels[:len(p.Levels)]
 }
 
+// concerns says whether level i is told of an incident as severe as e.
+func (e *entry) concerns(i int) bool { return e.severity() >= e.plan.Levels[i].Min }
+
 // reached is the highest level that was told, from 1, and at least 1.
 func (e *entry) reached() int {
 	for i := len(e.levels) - 1; i > 0; i-- {
@@ -38,8 +41,11 @@ func (e *entry) reached() int {
 // tell hands the newest word to people.
 func (m *Machine) tell(e *entry, kind escalate.Kind) {
 	if kind == escalate.Ask {
-		if len(e.plan.Levels) > 0 {
-			m.handAll(e, e.plan.Levels[0].To, handing{kind: kind, level: 1})
+		for i, l := range e.plan.Levels {
+			if e.concerns(i) {
+				m.handAll(e, l.To, handing{kind: kind, level: i + 1})
+				return
+			}
 		}
 		return
 	}
@@ -82,10 +88,13 @@ func (m *Machine) advance(e *entry) {
 	}
 	at := e.clock(m.now)
 	for i := range e.levels {
+		if !e.concerns(i) {
+			continue
+		}
 		switch l := &e.levels[i]; {
 		case !l.told && at >= e.plan.Levels[i].After:
 			note := ""
-			if i > 0 {
+			if i > 0 && e.taken() {
 				note = "nobody acknowledged it for " + round(at)
 			}
 			m.level(e, i, note)
@@ -97,15 +106,12 @@ func (m *Machine) advance(e *entry) {
 
 func (m *Machine) level(e *entry, i int, note string) {
 	e.levels[i] = level{told: true, repeatAt: plus(e.clock(m.now), e.plan.Repeat)}
+	m.touch(e)
 	m.handAll(e, e.plan.Levels[i].To, handing{kind: escalate.Trigger, level: i + 1, note: note})
 }
 
-// again tells the levels that were reached before an acknowledgement ran out.
-func (m *Machine) again(e *entry, by string) {
-	note := "its acknowledgement ran out"
-	if by != "" {
-		note = "the acknowledgement by " + by + " ran out"
-	}
+// again tells the levels that were reached before a pause.
+func (m *Machine) again(e *entry, note string) {
 	for i, l := range e.levels {
 		if l.told {
 			m.level(e, i, note)
@@ -113,21 +119,16 @@ func (m *Machine) again(e *entry, by string) {
 	}
 }
 
-// fallBack is the level to tell, from 1, because somebody could not be reached.
-func (m *Machine) fallBack(e *entry) int {
-	if !e.started || e.paused() || m.stopped {
-		return 0
-	}
-	for i, l := range e.levels {
-		if !l.told && len(e.plan.Levels[i].To) > 0 {
-			return i + 1
-		}
-	}
-	return 0
-}
-
 // schedule sets the timer of e to the next thing that time alone brings.
 func (m *Machine) schedule(e *entry) {
+	switch {
+	case e.group != nil:
+		m.scheduleGroup(e)
+		return
+	case e.digest != nil:
+		m.scheduleDigest(e)
+		return
+	}
 	next, some := time.Duration(0), false
 	at := func(t time.Duration) {
 		if !some || t < next {
@@ -138,8 +139,17 @@ func (m *Machine) schedule(e *entry) {
 		if e.acked && e.ackUntil > 0 {
 			at(e.ackUntil)
 		}
+		if e.snoozed {
+			at(e.snoozeUntil)
+		}
+		if e.quiet {
+			at(min(e.quietUntil, m.now+clockCheck))
+		}
 		if e.started && !e.paused() {
 			for i, l := range e.levels {
+				if !e.concerns(i) {
+					continue
+				}
 				if !l.told {
 					at(plus(e.base, e.plan.Levels[i].After))
 				} else if e.plan.Repeat > 0 {

@@ -21,8 +21,22 @@ type Options struct {
 	// each spread by a fifth to both sides. 0 means 1 s and 2 min.
 	RetryFirst, RetryMax time.Duration
 	// MaxEntries bounds the keys that are remembered; keys that are only
-	// informed of may take half of them. 0 means 10,000.
+	// informed of may take half of them. 0 means 10,000. Grouped notices and
+	// digests come on top: one or two a target.
 	MaxEntries int
+	// Breaker is how many calls of a target in a row must fail for its breaker
+	// to open: then others are told in its place, and it is probed with the
+	// pauses of a retry until one call succeeds. 0 means that it has none.
+	Breaker int
+	// Storm is for how many new keys a target may be called within a minute
+	// before the others are grouped into one notice. 0 means that none are.
+	Storm int
+	// Rate says how often a target may be called. It must be as pure as the
+	// machine, and is asked once for each target that is called. nil means no
+	// bound.
+	Rate func(target string) escalate.Rate
+	// Durable asks for [Record] effects.
+	Durable bool
 }
 
 // A Machine decides who is told what, and when. It has no goroutine, lock, I/O
@@ -30,14 +44,18 @@ type Options struct {
 // is not safe for concurrent use.
 type Machine struct {
 	opt     Options
+	epoch   time.Time // the wall time of 0
 	now     time.Duration
 	telling uint64 // numbers the moments of telling; see lane.told
 	ids     uint64
+	seq     uint64 // numbers what is owed, in the order in which it came to be
 	entries map[string]*entry
 	targets map[string]*target
+	digests map[string]*entry // by target, until their quiet hours end
 	timers  timers
 	out     []Effect
 	stats   Stats
+	dirty   []*entry // to be recorded
 	// informed counts the entries of which people were never to be told.
 	informed          int
 	draining, stopped bool
@@ -56,7 +74,13 @@ func New(opt Options) *Machine {
 	if opt.MaxEntries <= 0 {
 		opt.MaxEntries = 10_000
 	}
-	return &Machine{opt: opt, entries: map[string]*entry{}, targets: map[string]*target{}}
+	return &Machine{opt: opt, entries: map[string]*entry{}, targets: map[string]*target{}, digests: map[string]*entry{}}
+}
+
+// Clock says what the wall shows at a time since the machine's birth: quiet
+// hours are read off it, and records are stamped with it.
+func (m *Machine) Clock(now time.Duration, wall time.Time) {
+	m.epoch = wall.Round(0).Add(-now)
 }
 
 // Step handles an input at a time since the machine's birth and appends what
@@ -65,35 +89,49 @@ func New(opt Options) *Machine {
 // one order, whichever of them is noticed first.
 func (m *Machine) Step(now time.Duration, in Input, out []Effect) []Effect {
 	m.now = max(m.now, now)
+	before := len(out)
 	m.out = out
 	for t := m.timers.first(); t != nil && t.at <= m.now; t = m.timers.first() {
 		m.timers.unset(t)
 		m.telling++
-		if t.lane != nil {
+		switch {
+		case t.lane != nil:
 			m.kick(t.lane)
 			m.forget(t.lane.entry)
-		} else {
+		case t.target != nil:
+			m.release(t.target)
+			m.forgetTarget(t.target)
+		default:
 			m.turn(t.entry)
 		}
 	}
 	m.telling++
+	m.take(in)
+	m.record(before)
+	out, m.out = m.out, nil
+	return out
+}
+
+func (m *Machine) take(in Input) {
 	switch in := in.(type) {
 	case Escalate:
 		m.escalate(in)
 	case Inform:
 		m.inform(in)
 	case Refresh:
-		if e := m.entries[in.DedupKey]; e != nil && !e.closed {
-			e.last.Incident = in.Incident
-		}
+		m.refresh(in)
 	case Resolve:
 		m.resolve(in)
 	case Ack:
 		m.ack(in)
+	case Snooze:
+		m.snooze(in)
 	case Mute:
 		m.mute(in.DedupKey)
 	case Unmute:
 		m.unmute(in.DedupKey)
+	case Once:
+		m.once(in)
 	case Sent:
 		m.sent(in)
 	case Failed:
@@ -105,8 +143,6 @@ func (m *Machine) Step(now time.Duration, in Input, out []Effect) []Effect {
 	case Stop:
 		m.stop()
 	}
-	out, m.out = m.out, nil
-	return out
 }
 
 // Next is when the machine wants a [Tick]; not ok means that nothing waits.
@@ -128,7 +164,7 @@ func (m *Machine) Told(dedupKey string) bool {
 		return false
 	}
 	return slices.ContainsFunc(e.lanes, func(l *lane) bool {
-		return l.people && (l.delivered || len(l.queue) > 0)
+		return l.people && (l.reached() || len(l.queue) > 0 || l.group != nil)
 	})
 }
 
@@ -142,6 +178,7 @@ func (m *Machine) entry(n escalate.Notification, people bool) *entry {
 			e.people = true
 			m.informed--
 		}
+		m.touch(e)
 		return e
 	}
 	full := len(m.entries) >= m.opt.MaxEntries || !people && m.informed >= max(1, m.opt.MaxEntries/2)
@@ -150,12 +187,17 @@ func (m *Machine) entry(n escalate.Notification, people bool) *entry {
 		m.refuse(n, ErrFull)
 		return nil
 	}
-	e = &entry{key: n.DedupKey, people: people}
+	return m.newEntry(n.DedupKey, people)
+}
+
+func (m *Machine) newEntry(key string, people bool) *entry {
+	e := &entry{key: key, people: people}
 	e.timer.entry = e
-	m.entries[n.DedupKey] = e
+	m.entries[key] = e
 	if !people {
 		m.informed++
 	}
+	m.touch(e)
 	return e
 }
 
@@ -177,6 +219,7 @@ func (m *Machine) forget(e *entry) {
 	}
 	m.timers.unset(&e.timer)
 	delete(m.entries, e.key)
+	m.touch(e)
 	if !e.people {
 		m.informed--
 	}
@@ -187,15 +230,17 @@ func (m *Machine) forget(e *entry) {
 	}
 }
 
-func (m *Machine) forgetTarget(t *target) {
-	if t.lanes == 0 && t.flight == nil && !t.stuck {
-		delete(m.targets, t.name)
-	}
-}
-
 func (m *Machine) drain() {
 	m.draining = true
+	for _, t := range m.sortedTargets() {
+		t.probe = 0
+		m.sift(t)
+		m.release(t)
+	}
 	for _, e := range m.sorted() {
+		if e.group != nil || e.digest != nil {
+			m.turn(e)
+		}
 		m.schedule(e)
 		for _, l := range e.lanes {
 			l.pause = 0
@@ -209,9 +254,14 @@ func (m *Machine) stop() {
 	for _, e := range m.sorted() {
 		m.schedule(e)
 		for _, l := range e.lanes {
+			l.gathered = false
 			m.kick(l)
 		}
 		m.forget(e)
+	}
+	for _, t := range m.sortedTargets() {
+		t.gathered = nil
+		m.timers.unset(&t.timer)
 	}
 }
 
@@ -230,7 +280,7 @@ func (m *Machine) id() string {
 
 // plus adds delays without running over.
 func plus(a, b time.Duration) time.Duration {
-	if a > math.MaxInt64-b {
+	if b > 0 && a > math.MaxInt64-b {
 		return math.MaxInt64
 	}
 	return a + b

@@ -32,6 +32,33 @@ type Stats struct {
 	Undeliverable uint64   // notifications
 	Superseded    uint64   // notifications
 	Full          uint64   // keys for which there was no room
+	Grouped       uint64   // notifications that became part of a grouped notice
+	Lost          int      // keys of which nobody could be reached, and nobody is left
+	Kept          int      // notifications that were owed at Stop and are in the store
+}
+
+// A Standing is how people stand to a key.
+type Standing struct {
+	Acked        bool
+	AckedBy      string
+	AckedUntil   time.Time // zero: until it is resolved
+	Snoozed      bool
+	SnoozedBy    string
+	SnoozedUntil time.Time
+	QuietUntil   time.Time // zero: it is not quiet
+	// Undeliverable: nobody could be reached, and nobody is left.
+	Undeliverable bool
+}
+
+// A TargetState is how a target stands.
+type TargetState struct {
+	Name  string
+	Owed  int       // notifications
+	Down  bool      // its breaker is open
+	Since time.Time // when that opened
+	Stuck bool      // a call that was given up still runs
+	Next  time.Time // it is not called before; zero: it may be called now
+	Err   error     // of the last call, unless that succeeded
 }
 
 // Snapshot lists what is owed, oldest first.
@@ -71,5 +98,71 @@ func (m *Machine) Stats() Stats {
 		}
 	}
 	slices.Sort(s.Stuck)
+	for _, e := range m.entries {
+		if e.lost {
+			s.Lost++
+		}
+	}
 	return s
+}
+
+// Standing returns how people stand to a key; not ok when it is not open.
+func (m *Machine) Standing(key string) (s Standing, ok bool) {
+	e := m.entries[key]
+	if e == nil || e.closed {
+		return s, false
+	}
+	s.Undeliverable = e.lost
+	if s.Acked = e.acked; e.acked {
+		s.AckedBy = e.ackBy
+		if e.ackUntil > 0 {
+			s.AckedUntil = m.at(e.ackUntil)
+		}
+	}
+	if s.Snoozed = e.snoozed; e.snoozed {
+		s.SnoozedBy, s.SnoozedUntil = e.snoozeBy, m.at(e.snoozeUntil)
+	}
+	if e.quiet {
+		s.QuietUntil = m.at(e.quietUntil)
+	}
+	return s, true
+}
+
+// Members are the keys of which a grouped notice tells and that are open; nil
+// for any other key.
+func (m *Machine) Members(key string) []string {
+	e := m.entries[key]
+	if e == nil || e.group == nil || e.closed {
+		return nil
+	}
+	var keys []string
+	for _, l := range e.group.sorted() {
+		keys = append(keys, l.entry.key)
+	}
+	return keys
+}
+
+// Targets returns those that are owed something, or about which there is
+// something to say, by name.
+func (m *Machine) Targets() []TargetState {
+	owed := map[string]int{}
+	for _, e := range m.entries {
+		for _, l := range e.lanes {
+			owed[l.target.name] += len(l.queue)
+		}
+	}
+	var all []TargetState
+	for _, t := range m.sortedTargets() {
+		s := TargetState{Name: t.name, Owed: owed[t.name], Down: t.open, Stuck: t.stuck, Err: t.last}
+		if t.open {
+			s.Since = m.at(t.openAt)
+		}
+		if at := t.ready(); at > m.now {
+			s.Next = m.at(at)
+		}
+		if s.Owed > 0 || s.Down || s.Stuck || s.Err != nil || !s.Next.IsZero() {
+			all = append(all, s)
+		}
+	}
+	return all
 }

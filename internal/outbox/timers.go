@@ -2,13 +2,15 @@ package outbox
 
 import "time"
 
-// A timer is embedded in what it wakes: an entry or a lane.
+// A timer is embedded in what it wakes: an entry, a lane or a target.
 type timer struct {
 	at    time.Duration
 	order uint64 // breaks ties, so that one script always gives one result
 	place int    // in the heap, from 1; 0 when it is not set
-	entry *entry
-	lane  *lane
+
+	entry  *entry
+	lane   *lane
+	target *target
 }
 
 // timers is a binary heap that knows where its members are, because almost

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package journal_test
+
+func child(string) int { return 1 }

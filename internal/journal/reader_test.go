@@ -1,0 +1,63 @@
+//go:build unix
+
+package journal_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/selfheal-go/selfheal/internal/journal"
+)
+
+// While a writer appends, compacts and reuses segments, a reader sees what is
+// there, in order, and takes none of it for damage.
+func TestAReaderBesideAWriter(t *testing.T) {
+	dir := t.TempDir()
+	wanted := make(chan struct{}, 1)
+	j := openAt(t, dir, journal.Options{
+		Log: journal.LogOptions{SegmentBytes: 8 << 10, History: 2},
+		Notify: func(e journal.Event) {
+			if e.Kind == journal.SnapshotWanted {
+				wanted <- struct{}{}
+			}
+		},
+	})
+	stop, ended := make(chan struct{}), make(chan uint64)
+	go func() {
+		n := uint64(0)
+		for {
+			select {
+			case <-stop:
+				ended <- n
+				return
+			case <-wanted:
+				if err := j.Snapshot(inState(n), nil); err != nil {
+					t.Error(err)
+				}
+			default:
+			}
+			if err := j.AppendSync(context.Background(), entries(n+1, n+3)...); err != nil {
+				t.Error(err)
+			}
+			n += 3
+		}
+	}()
+	r, err := journal.NewReader(dir)
+	require.NoError(t, err)
+	last := uint64(0)
+	until(t, "enough was written", func() bool {
+		known := j.Status().Durable
+		n := fromOutside(t, dir)
+		require.GreaterOrEqual(t, n, max(last, known))
+		last = n
+		report, err := r.Verify()
+		require.NoError(t, err)
+		require.True(t, report.Sound(), "%v", report.Damage)
+		return last >= uint64(often(1500, 30_000))
+	})
+	close(stop)
+	require.GreaterOrEqual(t, <-ended, last)
+	t.Logf("%d records", last)
+}
