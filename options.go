@@ -50,6 +50,9 @@ type Options struct {
 	// watch without a policy is a mistake: it could end in silence. escalate.To
 	// and escalate.Log are enough to begin with.
 	Escalate escalate.Policy
+	// DeadMan is a sign of life for somebody outside who calls people when it
+	// stays away. Zero: off.
+	DeadMan escalate.DeadMan
 	// MaxConcurrent is how many steps above Safe may be under way at once, from
 	// the start of Run to the verdict. 0: 1. -1: no bound.
 	MaxConcurrent int
@@ -72,6 +75,11 @@ type Options struct {
 	// Journal keeps what must survive a crash: limits, halts, silences, attempts,
 	// what is owed. nil: memory, which the log says once. One supervisor uses it.
 	Journal *Journal
+	// Systemd tells the service manager how the process is, where it asks
+	// (Type=notify, NOTIFY_SOCKET): READY=1 once the watches are started,
+	// WATCHDOG=1 as long as the supervisor's loop turns, STOPPING=1 at the end. Leave
+	// it false where the application says so itself.
+	Systemd bool
 	// Grace is how long running steps and owed undos get at shutdown, before
 	// their context is cancelled with remediate.ErrStopping. Run returns 2 s
 	// after that at the latest. 0: 10 s.

@@ -55,6 +55,7 @@ type run struct {
 	quiet    chan struct{} // the engine rests, while shutting down
 	once     sync.Once
 
+	systemd     *systemd
 	looking     context.CancelFunc
 	scheduled   chan struct{}
 	stopLoop    chan struct{}
@@ -66,6 +67,8 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 		s: s, recycled: make(chan struct{}), quiet: make(chan struct{}),
 		scheduled: make(chan struct{}), stopLoop: make(chan struct{}), loopStopped: make(chan struct{}),
 	}
+	fallback := s.policy.plan(s.o.Escalate) // asks the user's notifiers: no lock
+	beats := newHeart(s)
 	s.mu.Lock()
 	if s.alive.Load() {
 		s.mu.Unlock()
@@ -80,7 +83,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 		return nil, err
 	}
 	base := context.WithoutCancel(ctx)
-	s.fallback = s.policy.plan(s.o.Escalate)
+	s.fallback, s.heart = fallback, beats
 	s.calls.begin(base)
 	s.pump = newPump(s)
 	s.sched = schedule.New(schedule.Options{
@@ -96,7 +99,8 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 		Abandoned: func(t *schedule.Task, _ time.Time) { s.abandoned("the check of watch " + t.Name) },
 	})
 	s.outbox = outbox.NewDriver(outbox.DriverOptions{
-		Machine: outbox.Options{IDPrefix: newIDs()}, Deliver: s.deliver, On: s.told, Log: s.o.logger(), Store: s.store(),
+		Machine: outbox.Options{IDPrefix: newIDs(), Breaker: notifierBreaker, Storm: notifierStorm, Rate: s.policy.rate},
+		Deliver: s.deliver, On: s.told, Log: s.o.logger(), Store: s.store(),
 	})
 	s.run = r
 	s.layOut()
@@ -108,6 +112,9 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	s.sayWiring()
 	s.startAll(entries)
 	s.reunite()
+	if s.heart != nil {
+		s.sched.Add(&s.heart.task)
+	}
 	looking, cancel := context.WithCancel(base)
 	r.looking = cancel
 	go func() {
@@ -118,6 +125,9 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	}()
 	go r.loop()
 	s.poke()
+	r.systemd = newSystemd(s)
+	r.systemd.say("READY=1")
+	r.systemd.watch()
 	return r, nil
 }
 
@@ -214,6 +224,8 @@ func (r *run) loop() {
 		gathering = gathering && !arbitrate
 		s.inMu.Lock()
 		ins, s.inbox = s.inbox, ins[:0]
+		pulses := s.pulses
+		s.pulses = nil
 		s.inMu.Unlock()
 
 		s.mu.Lock()
@@ -234,6 +246,10 @@ func (r *run) loop() {
 			s.carryOut(&todo[i])
 		}
 		clear(todo)
+		s.heart.turned()
+		for _, turned := range pulses {
+			close(turned)
+		}
 		if rests && s.calls.none() {
 			r.once.Do(func() { close(r.quiet) })
 		}
@@ -289,7 +305,10 @@ func (r *run) shutdown() {
 	s := r.s
 	start := time.Now()
 	grace := s.o.grace()
+	r.systemd.say("STOPPING=1")
+	defer r.systemd.close()
 	r.looking()
+	s.heart.stop()
 	s.mu.Lock()
 	s.stop = true
 	s.step(incident.Input{Kind: incident.InStop})
@@ -351,3 +370,12 @@ func (s *Supervisor) tilt(why string) {
 
 // tiltAfter is how late the supervisor must be to doubt itself.
 const tiltAfter = 2 * time.Second
+
+const (
+	// notifierBreaker is how many calls of a notifier in a row must fail before
+	// others are told in its place.
+	notifierBreaker = 5
+	// notifierStorm is of how many new incidents a notifier is told within a
+	// minute before the others are grouped.
+	notifierStorm = 5
+)

@@ -43,14 +43,16 @@ type Supervisor struct {
 	recycle  *RecycleError
 	run      *run
 
-	inMu  sync.Mutex // guards inbox, apart from mu so that a check never waits for the engine
-	inbox []incident.Input
-	wake  chan struct{}
+	inMu   sync.Mutex // guards inbox, apart from mu so that a check never waits for the engine
+	inbox  []incident.Input
+	pulses []chan struct{} // closed by the loop's next turn
+	wake   chan struct{}
 
 	sched    *schedule.Scheduler
 	outbox   *outbox.Driver
 	policy   *policies
 	fallback *outbox.Plan // of Options.Escalate
+	heart    *heart       // nil without a dead man's switch
 	pump     *pump        // events to the log and the observer
 	calls    calls
 	counts   counts
