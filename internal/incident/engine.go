@@ -74,6 +74,9 @@ func New(o Options) *Engine {
 	if o.MaxKeys == 0 {
 		o.MaxKeys = 1000
 	}
+	if o.UncleanEnds == 0 {
+		o.UncleanEnds = 3
+	}
 	if o.Budget == 0 {
 		o.Budget = 30
 	}

@@ -6,10 +6,9 @@ import (
 	"time"
 )
 
-// Bounds of safe mode: so many unclean ends within so long, none of them followed
-// by so long a life.
+// Bounds of safe mode: three unclean ends (Options.UncleanEnds) within so long, none
+// of them followed by so long a life.
 const (
-	uncleanEnds   = 3
 	uncleanWithin = time.Hour
 	healthyAfter  = 10 * time.Minute
 	keptLives     = 16
@@ -62,7 +61,7 @@ func (s *Saved) crashLoop(now Moment) (n int) {
 func (e *Engine) beginLife(saved *Saved, now Moment) {
 	e.unsaved.lives = append(e.unsaved.lives, LifeRecord{Began: true})
 	e.healthyAt = e.now + healthyAfter
-	if n := saved.crashLoop(now); n >= uncleanEnds && !mutant(mutSafeMode) {
+	if n := saved.crashLoop(now); n >= e.o.UncleanEnds && e.o.UncleanEnds > 0 && !mutant(mutSafeMode) {
 		e.enter(&e.safeMode, fmt.Sprintf("the process ended %d times within %v without being stopped, and none of these lives lasted %v", n, uncleanWithin, healthyAfter))
 	}
 }

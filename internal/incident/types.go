@@ -52,6 +52,7 @@ type Options struct {
 	BudgetWindow  time.Duration // 1 h
 	Gate          bool          // ask the application before each step
 	Fleet         bool          // a fleet grants permission for Peer and Shared
+	UncleanEnds   int           // in a row, after which it is in safe mode; 3
 	Durable       bool          // there is a journal: Records says what to write
 }
 
