@@ -3,7 +3,11 @@ package selfheal
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/internal/incident"
 	"github.com/selfheal-go/selfheal/internal/outbox"
 )
@@ -114,7 +118,37 @@ func (s *Supervisor) reunite() {
 	j.notices = nil
 	s.mu.Unlock()
 	s.outbox.Restore(notices)
+	s.reconcile(notices)
 	s.poke()
+}
+
+// reconcile makes the engine and the outbox agree, which write down what they
+// know apart from each other: an earlier life may have ended in between.
+func (s *Supervisor) reconcile(notices []outbox.Record) {
+	entries := map[string]*outbox.Entry{}
+	for _, r := range notices {
+		entries[r.Key] = r.Entry
+	}
+	var over []outbox.Resolve
+	s.mu.Lock()
+	for key, e := range entries {
+		if e == nil || e.Closed || e.Group != nil || e.Digest != nil || s.engine.Knows(key) {
+			continue
+		}
+		in := e.Last.Incident
+		in.State, in.Closed = escalate.Closed, time.Now()
+		over = append(over, outbox.Resolve{DedupKey: key, Incident: in, At: in.Closed})
+	}
+	for _, id := range s.engine.Told() {
+		if entries[id] == nil {
+			s.step(incident.Input{Kind: incident.InUntold, Incident: id})
+		}
+	}
+	s.mu.Unlock()
+	slices.SortFunc(over, func(a, b outbox.Resolve) int { return strings.Compare(a.DedupKey, b.DedupKey) })
+	for _, r := range over {
+		s.outbox.Input(r)
+	}
 }
 
 // store is the journal as the outbox sees it; nil without one.

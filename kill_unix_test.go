@@ -25,6 +25,7 @@ import (
 	"github.com/selfheal-go/selfheal"
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/internal/journal"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -205,11 +206,16 @@ func TestKilledAtRandom(t *testing.T) {
 	p.mu.Unlock()
 	cmd := start()
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	var left string
-	require.Eventually(t, func() bool {
-		left = owed(t, dir, p)
-		return left == ""
-	}, 30*time.Second, 50*time.Millisecond, "still owed: %s", left)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		left := owed(t, dir, p)
+		if left == "" {
+			break
+		}
+		if time.Now().After(end) {
+			told(t, dir, left)
+			t.Fatalf("still owed: %s", left)
+		}
+	}
 
 	runs, ran := map[string]int{}, 0
 	for _, line := range lines(t, dir) {
@@ -264,4 +270,16 @@ func owed(t *testing.T, dir string, p *pager) string {
 		}
 	}
 	return ""
+}
+
+// told prints what the journal says of the last word of left.
+func told(t *testing.T, dir, left string) {
+	r, err := journal.NewReader(filepath.Join(dir, "journal"))
+	require.NoError(t, err)
+	key := left[strings.LastIndex(left, " ")+1:]
+	for rec, err := range r.All() {
+		if err == nil && strings.Contains(string(rec.Payload), key) {
+			t.Logf("%d %v %d %s", rec.Seq, rec.Stamp.Wall.Format("05.000"), rec.Type, rec.Payload)
+		}
+	}
 }

@@ -198,6 +198,11 @@ func (e *Engine) handle(in *Input) {
 		e.set(&e.safeMode, in)
 	case InDegraded:
 		e.set(&e.degraded, in)
+	case InUntold:
+		if i := e.byID[in.Incident]; i != nil {
+			e.untold(i)
+			e.rearm(i)
+		}
 	case InStop:
 		e.stop()
 	case InTick:

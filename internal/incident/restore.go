@@ -382,3 +382,51 @@ func (e *Engine) tellOrphans() {
 		}
 	}
 }
+
+// Knows says whether a notice under this id is about something that goes on: an
+// incident, a blind detector, a storm, or what an earlier life left and nobody has
+// taken up yet.
+func (e *Engine) Knows(id string) bool {
+	if e.byID[id] != nil || e.blindWith(id) != nil || e.storm.on && e.storm.id == id {
+		return true
+	}
+	if e.safeMode.on && e.safeMode.id == id || e.degraded.on && e.degraded.id == id {
+		return true
+	}
+	for _, in := range e.strays {
+		if in.ID == id {
+			return true
+		}
+	}
+	for _, o := range e.orphans {
+		for _, r := range o.keys {
+			if !r.Closed && r.Snapshot.ID == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Told returns the incidents of which people were told, as far as was recorded.
+func (e *Engine) Told() []string {
+	var ids []string
+	for id, i := range e.byID {
+		if i.told && i.acked == 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// untold tells people again of what was recorded as told and never reached those
+// who deliver it: the process died in between.
+func (e *Engine) untold(i *inc) {
+	i.told = false
+	why := i.reason
+	if why == "" {
+		why = escalate.NobodyTold
+	}
+	e.page(i, why, i.detail)
+}

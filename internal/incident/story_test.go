@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var inputNames = []string{"look", "ran", "verified", "undone", "returned", "abandoned", "saved", "gathered", "gated", "tilt", "add", "remove", "halt", "resume", "silence", "unsilence", "ack", "approve", "reject", "safe mode", "degraded", "stop", "tick"}
+var inputNames = []string{"look", "ran", "verified", "undone", "returned", "abandoned", "saved", "gathered", "gated", "tilt", "add", "remove", "halt", "resume", "silence", "unsilence", "ack", "approve", "reject", "safe mode", "degraded", "untold", "stop", "tick"}
 
 var decisionNames = []string{"look", "gate", "run", "verify", "undo", "tell", "emit", "engage", "mute", "removed", "reply"}
 

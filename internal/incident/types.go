@@ -103,6 +103,8 @@ const (
 	InSafeMode
 	// InDegraded: the journal takes no records (On), or takes them again. Note.
 	InDegraded
+	// InUntold: people were not told of Incident after all.
+	InUntold
 	// InStop: the supervisor shuts down.
 	InStop
 	// InTick: time has passed; for timers alone.
