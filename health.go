@@ -72,6 +72,11 @@ func (s *Supervisor) moves(ctx context.Context, f func(context.Context) error) (
 	return f(ctx)
 }
 
+// Pulse returns nil once the supervisor's loop has turned, which it does at once
+// unless it is stuck or the process starves; an error when ctx ends first. Before
+// and after Run it returns nil. It is what a watchdog wants to know.
+func (s *Supervisor) Pulse(ctx context.Context) error { return s.pulse(ctx) }
+
 // pulse waits for a turn of the loop that begins after the call.
 func (s *Supervisor) pulse(ctx context.Context) error {
 	s.mu.Lock()

@@ -66,6 +66,7 @@ const (
 	Masking     Reason = "masking"        // healed too often: the fix hides a bug
 	Halted      Reason = "halted"         // healing is halted
 	SafeMode    Reason = "safe mode"      // the process restarts again and again
+	Wedged      Reason = "wedged"         // the process made no progress, or is gone
 	Degraded    Reason = "journal"        // the journal takes no records
 	Scope       Reason = "scope"          // a step needs a fleet and there is none
 	Rejected    Reason = "rejected"       // a person said no
