@@ -22,12 +22,18 @@ import (
 
 // patient runs the test binary as a process that is really sick and returns what it
 // printed.
-func patient(t *testing.T, play string, env ...string) string {
+func patient(t *testing.T, part string, env ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	return play(t, os.Args[0], part, env...)
+}
+
+// play is patient with another binary.
+func play(t *testing.T, bin, part string, env ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0])
-	cmd.Env = append(append(os.Environ(), childEnv+"="+play), env...)
+	cmd := exec.CommandContext(ctx, bin)
+	cmd.Env = append(append(os.Environ(), childEnv+"="+part), env...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return string(out)
@@ -44,10 +50,19 @@ func child(play string) {
 		contend()
 	case "raise":
 		raise()
+	case "visit":
+		visitor()
+	case "leak-until-cancelled":
+		leakUntilCancelled()
+	case "leak-deadlocks":
+		leakDeadlocks()
 	case "tilt":
 		tilt()
 	}
 }
+
+// patience is for a machine that does much else.
+const patience = time.Minute
 
 // until looks ten times a second until a finding of the key comes, and prints it.
 func until(d detect.Detector, key string, within time.Duration) bool {
@@ -108,10 +123,10 @@ func thrash() {
 		return nil
 	})
 	w := GCSpiral(o)
-	if until(w.Detector, "", 50*time.Second) {
+	if until(w.Detector, "", patience) {
 		req := remediate.Request{Incident: "i", Attempt: 1, Finding: detect.Finding{Severity: detect.Critical}}
 		fmt.Println("shrink:", w.Playbook.Steps[0].Run(context.Background(), req))
-		for end := time.Now().Add(35 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 			if found, err := w.Detector.Detect(context.Background()); len(found) == 0 && err == nil {
 				fmt.Println("well again")
 				break
@@ -137,7 +152,7 @@ func starve() {
 	}
 	o := quick()
 	o.Window = 4 * time.Second
-	until(Starvation(o).Detector, "", 60*time.Second)
+	until(Starvation(o).Detector, "", patience)
 	stop.Store(true)
 }
 
@@ -169,7 +184,7 @@ func contend() {
 			}
 		}()
 	}
-	until(d, "", 30*time.Second)
+	until(d, "", patience)
 	close(stop)
 }
 
@@ -187,7 +202,7 @@ func raise() {
 	for i := range w.Playbook.Steps {
 		w.Playbook.Steps[i].Settle = time.Second
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	lines := make(chan string, 100)
 	s := selfheal.New(selfheal.Options{
@@ -218,7 +233,7 @@ func raise() {
 // finds trouble all the time.
 func tilt() {
 	runtime.GOMAXPROCS(1)
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	var tilted, sick atomic.Bool
 	s := selfheal.New(selfheal.Options{
@@ -277,6 +292,7 @@ func spin(n int) {
 // A process that is starved of its processor is late itself: it holds, and acts on
 // nothing that it reads then.
 func TestAStarvedSupervisorHolds(t *testing.T) {
+	t.Parallel()
 	out := patient(t, "tilt", "GODEBUG=asyncpreemptoff=1")
 	require.Contains(t, out, "tilt: the supervisor was")
 	require.Contains(t, out, "hold shed: tilt")
@@ -284,6 +300,7 @@ func TestAStarvedSupervisorHolds(t *testing.T) {
 }
 
 func TestAThrashingCollectorIsFoundAndTheCachesHelp(t *testing.T) {
+	t.Parallel()
 	out := patient(t, "thrash")
 	require.Contains(t, out, "found: garbage collection takes")
 	require.Contains(t, out, "shrink: <nil>")
@@ -291,17 +308,20 @@ func TestAThrashingCollectorIsFoundAndTheCachesHelp(t *testing.T) {
 }
 
 func TestAStarvedProcessIsFound(t *testing.T) {
+	t.Parallel()
 	out := patient(t, "starve")
 	require.Contains(t, out, "found: goroutines wait")
 }
 
 func TestQueuesForALockAreFound(t *testing.T) {
+	t.Parallel()
 	out := patient(t, "contend")
 	require.Contains(t, out, "found: goroutines wait")
 	require.NotContains(t, out, "too early")
 }
 
 func TestTheLimitIsRaisedAndPutBackByASupervisor(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("the names of the tree are Linux's")
 	}

@@ -3,6 +3,7 @@ package goruntime
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +23,10 @@ import (
 // Value is the count of goroutines there, its label "verdict" is "proven" or
 // "suspected". A proven leak lasts until two runs of the leak profile in a row no
 // longer show it, since a leaked goroutine can drop out of one. A suspicion lasts
-// until half of the growth is gone, or until nothing was added for four times as
-// long as it took to arise: then it was a rise to a steady state.
+// until half of the growth is gone, or until nothing was added for twice as
+// long as it took to arise: then it was a rise to a steady state. A site that was
+// cleared so is suspected again only once it is a fifth and MinGrowth above the
+// highest count that it had then.
 type LeakDetector struct {
 	o       LeakOptions
 	invalid error
@@ -37,7 +40,8 @@ type LeakDetector struct {
 	scales []scale
 
 	suspects map[*site]*suspect
-	last     snapshot // the latest
+	cleared  map[*site]float64 // the highest count of sites whose suspicion was dropped
+	last     snapshot          // the latest
 	lastAt   time.Duration
 }
 
@@ -56,8 +60,9 @@ type suspect struct {
 	since    time.Duration // when the growth began
 	baseline float64       // and at which count
 	count    float64       // now
-	peak     float64
-	mark     float64 // the count when it was last seen to grow,
+	recent   series        // counts,
+	peak     float64       // and the highest that they stayed at; a burst is none
+	mark     float64       // the count when it was last seen to grow,
 	markedAt time.Duration
 	stack    []uintptr
 }
@@ -70,7 +75,7 @@ func NewLeakDetector(o LeakOptions) *LeakDetector {
 		o: o, invalid: o.problem(), origin: time.Now(), names: newSites(o.Ignore),
 		// One half each for looks and for proofs, which cost more.
 		looks:    budget{stopShare: o.StopShare / 2, cpuShare: o.CPUShare / 2},
-		suspects: map[*site]*suspect{},
+		suspects: map[*site]*suspect{}, cleared: map[*site]float64{},
 	}
 	for w, n := o.Window, 0; n < 5; w, n = 4*w, n+1 {
 		d.scales = append(d.scales, scale{window: w})
@@ -130,9 +135,11 @@ func (d *LeakDetector) Detect(ctx context.Context) ([]detect.Finding, error) {
 		}
 		s.look(max(3, float64(d.o.MinGrowth)/6))
 		closed[i] = true
-		wanted = wanted || s.rising || d.suspectsOf(i)
+		wanted = wanted || s.rising
 	}
-	if wanted {
+	// A suspicion is kept up to date by the shortest windows, however slow the growth
+	// was: what helped against it is to show soon.
+	if wanted || closed[0] && len(d.suspects) > 0 {
 		d.group(now, l)
 		d.judge(now, l, &closed)
 	}
@@ -233,7 +240,7 @@ func (d *LeakDetector) accuse(now time.Duration, i int, growth float64, l load) 
 }
 
 func (d *LeakDetector) suspect(now time.Duration, at *site, i int, v []float64, count float64) {
-	if d.suspects[at] != nil {
+	if d.suspects[at] != nil || !d.beyondCleared(at, count) {
 		return
 	}
 	d.suspects[at] = &suspect{
@@ -241,6 +248,14 @@ func (d *LeakDetector) suspect(now time.Duration, at *site, i int, v []float64, 
 		baseline: envelope(v)[0], count: count, peak: count, mark: count, markedAt: now,
 		stack: d.last.stacks[at].stack,
 	}
+}
+
+// beyondCleared says whether the count of a site is well above where it was when an
+// earlier suspicion proved wrong: a pool that breathes is suspected once, not every
+// time.
+func (d *LeakDetector) beyondCleared(at *site, count float64) bool {
+	before, known := d.cleared[at]
+	return !known || count >= before+max(float64(d.o.MinGrowth), 0.2*before)
 }
 
 // review brings the suspects up to date and drops those that are cleared.
@@ -258,16 +273,18 @@ func (d *LeakDetector) review(now time.Duration, l load, fresh bool) {
 		default:
 			s.count = float64(d.last.counts[at])
 		}
-		s.peak = max(s.peak, s.count)
+		s.recent.push(s.count)
+		s.peak = max(s.peak, slices.Min(s.recent.values()))
 		if g := d.last.stacks[at]; g.count > 0 {
 			s.stack = g.stack
 		}
 		if s.count >= s.mark+max(2, 0.02*(s.mark-s.baseline)) {
 			s.mark, s.markedAt = s.count, now
 		}
-		patience := 4 * points * d.scales[s.scale].window
+		patience := 2 * points * d.scales[s.scale].window
 		if s.count <= s.baseline+(s.peak-s.baseline)/2 || now-s.markedAt > patience {
 			delete(d.suspects, at)
+			d.cleared[at] = max(d.cleared[at], s.peak)
 		}
 	}
 }

@@ -77,7 +77,7 @@ func stackOf(names *sites, key string) []uintptr {
 	pc := make([]uintptr, 8)
 	switch key {
 	case "parked":
-		return parkedStack
+		return parkedStack()
 	}
 	n := callers(pc)
 	at := names.of(pc[:n])
@@ -257,7 +257,9 @@ func TestStopsStayWithinTheirShareWhateverTheyCost(t *testing.T) {
 			s.step(t, time.Second)
 			// One look of each kind may be a surprise.
 			allowed := time.Duration(float64(s.now)*0.001) + 2*worst
-			require.LessOrEqual(t, s.stopped, allowed, "after %d s", i)
+			if s.stopped > allowed { // not require, which takes longer than the look
+				t.Fatalf("stopped %v of %v after %d s", s.stopped, allowed, i)
+			}
 		}
 		require.Positive(t, s.takes)
 		require.Positive(t, s.proves)

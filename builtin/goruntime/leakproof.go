@@ -12,7 +12,8 @@ type proofs struct {
 	last    time.Duration
 	runs    int
 	floor   float64 // least count around the latest run
-	minimum int
+	minimum int     // LeakOptions.MinLeaked
+	growth  int     // LeakOptions.MinGrowth
 	found   map[*site]*proof
 }
 
@@ -29,16 +30,17 @@ type proof struct {
 func newProofs(o LeakOptions) proofs {
 	return proofs{
 		budget: budget{stopShare: o.StopShare / 2, cpuShare: o.CPUShare / 2},
-		every:  o.ProofEvery, window: o.Window, minimum: o.MinLeaked,
+		every:  o.ProofEvery, window: o.Window, minimum: o.MinLeaked, growth: o.MinGrowth,
 		next: 2 * o.Window, pause: 2 * o.Window, found: map[*site]*proof{},
 	}
 }
 
 // proven says whether p may be called a leak. Confirmed twice, because that costs
-// little and a wrong proof much. A goroutine in select {} was meant to stay; a
-// growing number of them was not.
+// little and a wrong proof much. A goroutine in select {} was meant to stay, and so
+// were the few that follow while a program starts; a number of them that grows as a
+// leak does was not.
 func (p *proofs) proven(x *proof) bool {
-	return x.readings >= 2 && x.count >= p.minimum && (!x.parked || x.count > x.first)
+	return x.readings >= 2 && x.count >= p.minimum && (!x.parked || x.count-x.first >= p.growth)
 }
 
 func (p *proofs) none() bool {

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	code := m.Run()
+	if dir, err := childDir(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
 	left := leftOver()
 	for until := time.Now().Add(5 * time.Second); len(left) > 0 && time.Now().Before(until); left = leftOver() {
 		time.Sleep(5 * time.Millisecond)

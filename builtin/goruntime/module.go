@@ -2,6 +2,7 @@ package goruntime
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/selfheal-go/selfheal"
@@ -33,7 +34,10 @@ const confirmFor = 30 * time.Second
 // key, "flood: " and the site, whose ladder ends with a recycle.
 func GoroutineLeak(o Options) selfheal.Watch {
 	o = o.effective()
-	steps := append([]remediate.Step(nil), o.StopLeak...)
+	steps := slices.Clone(o.StopLeak)
+	for i := range steps {
+		fill(&steps[i].Settle, max(0, 4*o.Leak.effective().Window))
+	}
 	return selfheal.Watch{
 		Name: "goroutine-leak", Every: o.Every,
 		Detector: &floods{leaks: NewLeakDetector(o.Leak), invalid: o.leakProblem()},

@@ -61,50 +61,6 @@ func TestWrongOptionsAreReportedAndNothingPanics(t *testing.T) {
 	}
 }
 
-func TestTheLeakDetectorIsADetector(t *testing.T) {
-	var hold chan struct{}
-	t.Cleanup(func() { close(hold) })
-	selfhealtest.TestDetector(t, func(t *testing.T) selfhealtest.DetectorFixture {
-		if hold == nil {
-			hold = make(chan struct{})
-		}
-		var stop atomic.Pointer[chan struct{}]
-		end := func() {
-			if c := stop.Swap(nil); c != nil {
-				close(*c)
-			}
-		}
-		t.Cleanup(end)
-		return selfhealtest.DetectorFixture{
-			Detector: goruntime.NewLeakDetector(goruntime.LeakOptions{
-				Window: 20 * time.Millisecond, MinGrowth: 10, StopShare: 0.1, CPUShare: 1, ProofEvery: -1,
-				Ignore: []string{"testing.", "github.com/selfheal-go/selfheal/selfhealtest."},
-			}),
-			Sicken: func() {
-				end()
-				c := make(chan struct{})
-				stop.Store(&c)
-				go grow(c)
-			},
-			Heal:   end,
-			Within: 10 * time.Second,
-			Skip:   map[string]string{"again": "what is found is a history, which takes its time again: see rule sick"},
-		}
-	})
-}
-
-// grow adds a goroutine now and then until the end.
-func grow(end chan struct{}) {
-	for {
-		go func() { <-end }()
-		select {
-		case <-end:
-			return
-		case <-time.After(4 * time.Millisecond):
-		}
-	}
-}
-
 func TestTheMemoryDetectorIsADetector(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the names of the tree are Linux's")
@@ -182,6 +138,26 @@ func TestTheMemoryLadder(t *testing.T) {
 			trial := selfhealtest.Start(t, w)
 			time.Sleep(10 * time.Second)
 			trial.Want(`0s blind: cannot read`)
+		})
+	})
+	t.Run("nothing that people notice runs in a storm", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := bubble(goruntime.Memory(goruntime.Options{Root: t.TempDir()}), selfhealtest.Script(finding(detect.Critical, "")))
+			watches := []selfheal.Watch{w}
+			for i := range 6 {
+				watches = append(watches, selfheal.Watch{
+					Name: fmt.Sprint("other", i), Detector: selfhealtest.Script(finding(detect.Critical, "")),
+					Playbook: remediate.Ladder(remediate.Step{Name: "fix", Lasting: true, Run: func(context.Context, remediate.Request) error {
+						t.Error("fixed in a storm")
+						return nil
+					}}),
+				})
+			}
+			trial := selfhealtest.Start(t, watches...)
+			time.Sleep(4 * time.Minute) // a storm ends 5 min after the last new one
+			got := trial.Timeline()
+			require.Contains(t, got, "hold memory raise-memory-limit: storm")
+			require.NotContains(t, got, "step memory recycle")
 		})
 	})
 	t.Run("nothing runs while a person said halt", func(t *testing.T) {

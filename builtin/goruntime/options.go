@@ -31,7 +31,10 @@ type Options struct {
 	// StopLeak are the application's own rungs against a leak: cancel the context
 	// of the leaking component, switch a feature off, cap admission. A leaked
 	// goroutine cannot be ended from outside, so the source is what can be stopped.
-	// They run for suspected leaks too, unless they are wrapped in [OnlyProven].
+	// They run for suspected leaks too, unless they are wrapped in [OnlyProven]. A step
+	// without a Settle gets four times Leak.Window, 12 s by default, since the detector
+	// looks at goroutines about once in a window. A proven leak stays found whatever
+	// they do: stopping the source keeps it from growing, and people are told.
 	StopLeak []remediate.Step
 	// RecycleCode is the exit code with which the last rung asks for the process to
 	// be replaced. 0 means 75, EX_TEMPFAIL of sysexits.h; -1 leaves the rung out.
@@ -41,8 +44,9 @@ type Options struct {
 	// that stacks go into findings and the log only.
 	EvidenceDir string
 
-	// Leak configures the leak detector; its MinLeaked counts for the watch as 10
-	// unless set, since one leaked goroutine is worth a line and not a call.
+	// Leak configures the leak detector. For the watch 0 means other values than for
+	// the detector alone, since a few goroutines are worth a line and not a call:
+	// MinLeaked 10, and MinGrowth 100, which a pool of the usual size does not reach.
 	Leak LeakOptions
 
 	// MemoryEarly, MemoryAct and MemoryClear are shares of the limit that is
@@ -95,6 +99,7 @@ func (o Options) effective() Options {
 	fill(&o.Root, "/")
 	fill(&o.RecycleCode, defaultRecycleCode)
 	fill(&o.Leak.MinLeaked, 10)
+	fill(&o.Leak.MinGrowth, 100)
 	fill(&o.MemoryEarly, 0.85)
 	fill(&o.MemoryAct, 0.95)
 	fill(&o.MemoryClear, 0.80)

@@ -2,153 +2,108 @@ package goruntime
 
 import (
 	"context"
-	"encoding/json"
-	"os"
-	"os/exec"
-	"strings"
+	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/selfheal-go/selfheal"
+	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/remediate"
 )
 
-// found is what the patient program reports.
-type found struct {
-	At                    time.Duration
-	Key, Verdict, Summary string
-	Value                 float64
-	Function, File        string
-	End                   bool
-	Goroutines            int
-	Stopped, Ran          time.Duration
+// hurried is the watch of leaks, ten times as fast as by default, and free to look
+// however long a busy machine makes that take.
+func hurried(o Options) selfheal.Watch {
+	o.Every = 50 * time.Millisecond
+	o.Leak = LeakOptions{Window: 300 * time.Millisecond, MinGrowth: 20, StopShare: 0.1, CPUShare: 1}
+	w := GoroutineLeak(o)
+	w.KeepFor = time.Second
+	return w
 }
 
-// build builds the patient program, with and without the leak profile.
-func build(t *testing.T, profile bool) string {
-	t.Helper()
-	bin := t.TempDir() + "/patient.exe"
-	cmd := exec.Command("go", "build", "-o", bin, "./testdata/patient")
-	cmd.Env = os.Environ()
-	if profile {
-		cmd.Env = append(cmd.Env, "GOEXPERIMENT=goroutineleakprofile")
-	} else {
-		cmd.Env = append(cmd.Env, "GOEXPERIMENT=")
-	}
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return bin
-}
-
-// observed is what the patient said: its verdicts by site, and its last line.
-type observed struct {
-	leaks map[string]found
-	end   found
-	err   error
-}
-
-// observe runs patients beside each other, one for each list of arguments: they
-// wait for most of their time.
-func observe(bin string, args ...[]string) []observed {
-	all := make([]observed, len(args))
-	var runs sync.WaitGroup
-	for i, a := range args {
-		runs.Go(func() { all[i] = observeOne(bin, a) })
-	}
-	runs.Wait()
-	return all
-}
-
-func observeOne(bin string, args []string) observed {
-	ctx, cancel := context.WithTimeout(context.Background(), 120*time.Second)
+// supervise runs a watch until an incident has come to its end or a person is told.
+func supervise(w selfheal.Watch) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
-	o := observed{leaks: map[string]found{}}
-	out, err := exec.CommandContext(ctx, bin, args...).Output()
-	if o.err = err; err != nil {
-		return o
+	s := selfheal.New(selfheal.Options{
+		Logger: slog.New(slog.DiscardHandler),
+		Escalate: escalate.To(escalate.NotifierFunc(func(context.Context, escalate.Notification) error {
+			cancel()
+			return nil
+		})),
+		Observer: selfheal.ObserverFunc(func(_ context.Context, e selfheal.Event) {
+			fmt.Println(e.Line(false))
+			if _, ok := e.(selfheal.EventClose); ok {
+				cancel()
+			}
+		}),
+	})
+	s.Watch(w)
+	if err := s.Run(ctx); err != nil {
+		fmt.Println(err)
 	}
-	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
-		var f found
-		if o.err = d.Decode(&f); o.err != nil {
-			return o
-		}
-		if f.End {
-			o.end = f
-			continue
-		}
-		if old, ok := o.leaks[f.Key]; !ok || old.Verdict == Suspected {
-			o.leaks[f.Key] = f
-		}
-	}
-	return o
 }
 
-var profiles = map[string]bool{"with the profile": true, "without": false}
+// leakUntilCancelled leaks into a component until its context is cancelled, which
+// is what the ladder does.
+func leakUntilCancelled() {
+	component, cancel := context.WithCancel(context.Background())
+	var leaked sync.WaitGroup
+	go func() {
+		for component.Err() == nil {
+			leaked.Go(func() { <-component.Done() })
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	supervise(hurried(Options{StopLeak: []remediate.Step{{
+		Name: "cancel-component", Lasting: true,
+		Run: func(context.Context, remediate.Request) error { cancel(); return nil },
+	}}}))
+	leaked.Wait()
+}
 
-// Real goroutines leak in a child, with the leak profile and without it.
-func TestRealLeaksAreFound(t *testing.T) {
-	cases := []struct {
-		do, site string
-		proof    bool
-	}{
-		{"send", "main.init.", true},
-		{"receive", "main.wait ", true},
-		{"mutex", "main.init.", true},
-		{"deadlock", "main.init.", true},
-		{"waitgroup-go", "main.init.", true},
-		{"deep", "main.dig ", true},
-		{"global", "main.init.", false},
-		{"sleep", "main.init.", false},
-		{"body", "net/http.(*persistConn).readLoop ", false},
-	}
+// leakDeadlocks makes pairs of goroutines wait for each other's mutex.
+func leakDeadlocks() {
+	go func() {
+		for {
+			leakDeadlock(nil)
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	supervise(hurried(Options{}))
+}
+
+func TestALeakIsHealedByStoppingItsSource(t *testing.T) {
+	t.Parallel()
 	for name, profile := range profiles {
 		t.Run(name, func(t *testing.T) {
-			want := func(proof bool) string {
-				if profile && proof {
-					return Proven
-				}
-				return Suspected
-			}
-			var args [][]string
-			for _, c := range cases {
-				args = append(args, []string{"-do", c.do, "-every", "100ms", "-window", "300ms", "-shares", "10", "-run", "60s", "-until", want(c.proof)})
-			}
-			for i, o := range observe(build(t, profile), args...) {
-				c := cases[i]
-				require.NoError(t, o.err)
-				ok := false
-				for key, f := range o.leaks {
-					require.True(t, c.proof || f.Verdict != Proven, "%s is reachable: %v", c.do, f)
-					if f.Verdict != want(c.proof) || !strings.HasPrefix(key, c.site) {
-						continue
-					}
-					ok = true
-					require.Contains(t, f.Summary, f.Verdict+" goroutine leak: ")
-					require.Contains(t, f.File, ":")
-					require.NotEmpty(t, f.Function)
-				}
-				require.True(t, ok, "%s: no %s leak at %s in %v", c.do, want(c.proof), c.site, o.leaks)
-			}
+			out := play(t, program(t, profile), "leak-until-cancelled")
+			require.Contains(t, out, "suspected goroutine leak")
+			require.Contains(t, out, "leakUntilCancelled.func1.1 (goruntime/realleaks_test.go:")
+			require.Contains(t, out, "step cancel-component: healed")
+			require.Regexp(t, "(?m)^close", out)
 		})
 	}
 }
 
-func TestRealHealthyProgramsAreNotAccused(t *testing.T) {
-	patients := []string{
-		"-do quiet", "-do burst -every 50ms", "-do breathing -every 40ms", "-do ramp -every 60ms",
-		"-do parked", "-do timers", "-do quiet -idle 10000",
-	}
+// Deadlocks cannot be untied from outside: a person is told, with the site.
+func TestDeadlockedMutexesAreFoundAndPaged(t *testing.T) {
+	t.Parallel()
 	for name, profile := range profiles {
 		t.Run(name, func(t *testing.T) {
-			var args [][]string
-			for _, p := range patients {
-				args = append(args, append(strings.Fields(p), "-window", "300ms", "-shares", "10", "-run", "8s"))
+			out := play(t, program(t, profile), "leak-deadlocks")
+			verdict := Suspected
+			if profile {
+				verdict = Proven
 			}
-			for i, o := range observe(build(t, profile), args...) {
-				require.NoError(t, o.err)
-				require.Empty(t, o.leaks, patients[i])
-				require.True(t, o.end.End)
-			}
+			require.Contains(t, out, verdict+" goroutine leak")
+			require.Contains(t, out, "leakDeadlock.func1 (goruntime/programs_test.go:")
+			require.Contains(t, out, "step recycle: skipped")
+			require.Contains(t, out, "page exhausted")
 		})
 	}
 }

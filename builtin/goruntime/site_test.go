@@ -16,19 +16,22 @@ import (
 func callers(pc []uintptr) int { return runtime.Callers(1, pc) }
 
 // parkedStack is that of a goroutine in select {}.
-var parkedStack = func() []uintptr {
+var parkedStack = sync.OnceValue(func() []uintptr {
 	go func() { select {} }()
 	for {
-		records := make([]runtime.StackRecord, 100)
-		n, _ := runtime.GoroutineProfile(records)
-		for _, r := range records[:min(n, 100)] {
+		records := make([]runtime.StackRecord, runtime.NumGoroutine()+100)
+		n, ok := runtime.GoroutineProfile(records)
+		if !ok {
+			continue
+		}
+		for _, r := range records[:n] {
 			if parks(r.Stack()) {
 				return r.Stack()
 			}
 		}
 		runtime.Gosched()
 	}
-}()
+})
 
 func waitFor(c chan int) { <-c }
 

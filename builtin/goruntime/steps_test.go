@@ -215,3 +215,15 @@ func TestGuardsOfSteps(t *testing.T) {
 	assert.Equal(t, 2, ran)
 	assert.Nil(t, OnlyProven(remediate.Step{}).Run)
 }
+
+// The detector looks about once in a window: a verdict sooner would be on the old
+// reading.
+func TestAStepAgainstALeakIsGivenTimeToShow(t *testing.T) {
+	own := []remediate.Step{{Name: "cancel"}, {Name: "cap", Settle: time.Second}}
+	steps := GoroutineLeak(Options{StopLeak: own}).Playbook.Steps
+	assert.Equal(t, 12*time.Second, steps[0].Settle)
+	assert.Equal(t, time.Second, steps[1].Settle)
+	assert.Zero(t, own[0].Settle, "the application's own slice stays as it is")
+	wrong := GoroutineLeak(Options{StopLeak: own, Leak: LeakOptions{Window: -1}}).Playbook.Steps
+	assert.Zero(t, wrong[0].Settle, "Validate tells")
+}

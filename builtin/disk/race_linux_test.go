@@ -1,0 +1,6 @@
+//go:build race
+
+package disk
+
+// underRace says that everything takes several times as long.
+const underRace = true
