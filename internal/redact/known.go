@@ -138,7 +138,7 @@ func escapes(s string) []string {
 	}
 	inner := func(quoted string) string { return quoted[1 : len(quoted)-1] }
 	once := []string{s}
-	for range 3 {
+	for range 2 {
 		var more []string
 		for _, o := range once {
 			if strings.ContainsAny(o, `/`) {
