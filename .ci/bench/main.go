@@ -14,7 +14,7 @@ import (
 
 // zeroAllocs lists benchmarks, by prefix, whose operations must not allocate.
 var zeroAllocs = []string{
-	"BenchmarkEngineStep", "BenchmarkHealthy/", "BenchmarkHealthyCheck/", "BenchmarkBeat", "BenchmarkPause", "BenchmarkStepNoChange",
+	"BenchmarkEngineStep", "BenchmarkHealthy/", "BenchmarkHealthyCheck/", "BenchmarkBeat", "BenchmarkClosed/selfheal", "BenchmarkPause", "BenchmarkStepNoChange",
 }
 
 // ratios of two figures of one run: what must be at most so many times the other.
@@ -28,6 +28,12 @@ var ratios = []struct {
 	{"BenchmarkWatches/100k", "B/watch", "BenchmarkWatches/100k-tickers", 2 * 700.0 / 3381},
 	// The push must not care how many others there are.
 	{"BenchmarkPushToAction/others=10000", "us-p50", "BenchmarkPushToAction/others=0", 4},
+	// Restarts no slower and with fewer bytes than the best of the field, calls through a closed breaker too.
+	{"BenchmarkRestart/return/selfheal", "cpu-ns/op", "BenchmarkRestart/return/suture", 2},
+	{"BenchmarkRestart/panic/selfheal", "cpu-ns/op", "BenchmarkRestart/panic/suture", 2},
+	{"BenchmarkRestart/return/selfheal", "B/op", "BenchmarkRestart/return/suture", 1},
+	{"BenchmarkRestart/panic/selfheal", "B/op", "BenchmarkRestart/panic/suture", 1},
+	{"BenchmarkClosed/selfheal", "ns/op", "BenchmarkClosed/gobreaker", 1},
 }
 
 func main() {
