@@ -129,6 +129,10 @@ func (o *Options) problems(entries []*entry) []Problem {
 	if !o.Escalate.Empty() && !o.Escalate.Pages() {
 		bad("Options.Escalate informs and pages nobody: add a level with somebody to tell")
 	}
+	for _, err := range o.DeadMan.Validate() {
+		bad("Options.DeadMan: %v", err)
+	}
+	ps = append(ps, o.durableProblems(entries)...)
 	for _, d := range o.Disable {
 		if !nameExists(d, entries) {
 			bad("Options.Disable names %q, and there is no such watch or step: correct the name, or drop it", d)
@@ -186,6 +190,7 @@ func (e *entry) problemsWith(o *Options, exists func(string) bool) []Problem {
 		bad("%v", err)
 	}
 	e.undoProblems(o, bad)
+	e.lagProblems(o, bad)
 	for i, g := range w.Evidence {
 		if g == nil {
 			bad("Evidence[%d] is nil: set a gatherer, or drop it", i)

@@ -1,6 +1,7 @@
 package selfheal
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
@@ -9,7 +10,10 @@ import (
 // lagProblems is where a step would be judged before its detector can know: by
 // an alert of existing monitoring, which is said to be over minutes after it is.
 func (e *entry) lagProblems(o *Options, bad func(string, ...any)) {
-	lag := lagOf(e.watch.Detector)
+	lag, err := lagOf(e.watch.Detector)
+	if err != nil {
+		bad("its detector: %v", err)
+	}
 	if lag == 0 {
 		return
 	}
@@ -28,16 +32,16 @@ func (e *entry) lagProblems(o *Options, bad func(string, ...any)) {
 	}
 }
 
-// lagOf asks a detector of the user's; Validate has told of one that panics.
-func lagOf(d detect.Detector) (lag time.Duration) {
+// lagOf asks a detector of the user's, whose panic is a mistake like another.
+func lagOf(d detect.Detector) (lag time.Duration, err error) {
 	l, ok := d.(detect.Lagging)
 	if !ok {
-		return 0
+		return 0, nil
 	}
 	defer func() {
-		if recover() != nil {
-			lag = 0
+		if x := recover(); x != nil {
+			err = fmt.Errorf("its Lag panicked: %v", x)
 		}
 	}()
-	return max(l.Lag(), 0)
+	return max(l.Lag(), 0), nil
 }
