@@ -99,6 +99,7 @@ func (w *Watch) config(o *Options) incident.Watch {
 		Mode: incident.Mode(max(w.Mode, o.Mode)), Playbook: w.Playbook, Runbook: w.Runbook,
 		Pages: policy.Pages(), Informs: len(policy.Inform) > 0,
 	}
+	c.Lag, _ = lagOf(w.Detector)
 	for _, s := range w.Playbook.Steps {
 		if o.disabled(w.Name, s.Name) {
 			if c.Disabled == nil {

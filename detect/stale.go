@@ -48,6 +48,16 @@ func (e *StaleError) Error() string {
 	return "detect: nobody vouches for what is known: " + strings.Join(parts, "; ")
 }
 
+// Has says whether e is about key.
+func (e *StaleError) Has(key string) bool {
+	for i := range e.Stale {
+		if e.Stale[i].Finding.Key == key {
+			return true
+		}
+	}
+	return false
+}
+
 // StaleOf returns what err, the error of a Detect, remembers; nil if nothing.
 func StaleOf(err error) []Stale {
 	var e *StaleError

@@ -15,7 +15,7 @@ func (e *Engine) hold(i *inc, rail remediate.Rail, why string, until At) {
 	if i.rail == rail {
 		return
 	}
-	if i.rail == "" || !toldLate(i.rail) && i.rail != remediate.RailBlind {
+	if i.rail == "" || !toldLate(i.rail) && i.rail != remediate.RailBlind && i.rail != remediate.RailStale {
 		i.heldSince, i.heldTold = e.now, false // only what people are told of late counts
 	}
 	i.rail = rail
@@ -75,5 +75,5 @@ func toldLate(r remediate.Rail) bool {
 // recheckedByLook says whether a look may free what a rail holds; the others
 // are freed by what they wait for, or by time.
 func recheckedByLook(r remediate.Rail) bool {
-	return r == "" || r == remediate.RailGate || r == remediate.RailBlind
+	return r == "" || r == remediate.RailGate || r == remediate.RailBlind || r == remediate.RailStale
 }

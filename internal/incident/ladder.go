@@ -29,7 +29,7 @@ func (e *Engine) tryStart(i *inc) {
 		}
 		switch i.rail {
 		case "", remediate.RailGate: // the gate is asked because of a look
-		case remediate.RailBlind: // a look ended it
+		case remediate.RailBlind, remediate.RailStale: // a look ended it
 			e.unhold(i)
 		default:
 			e.unhold(i)
@@ -183,6 +183,7 @@ func (e *Engine) ran(i *inc, in *Input) {
 	case OK:
 		e.taken(i)
 		i.phase = settling
+		i.ranAt, i.vouched = e.now, false
 		i.due = e.now + settle(s, i.w.Every)
 		if i.w.removing || e.stopping {
 			e.unjudged(i)

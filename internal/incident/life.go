@@ -71,6 +71,9 @@ type inc struct {
 	below   bool // its limit is a lower one
 	back    bool // it came back while measures were being put back
 	known   bool // the last look could tell
+	stale   bool // it could not, because nobody vouches for what was known
+	vouched bool // Step.Verify has said that it is well, and the detector lags behind
+	ranAt   At   // when the last Run returned
 	knownAt At   // start of the last look that could tell
 	found   At
 	foundBy At     // start of the look that found it

@@ -35,19 +35,21 @@ func (e *Engine) look(w *watch, in *Input) {
 		f := detect.Finding{Key: foldedKey, Summary: fmt.Sprintf("and %d more", w.folded), Value: float64(w.folded)}
 		e.see(w, &f, worst, in.Started)
 	}
+	stale, only := in.Err.(*detect.StaleError) // of some keys nobody vouches for what is known
 	e.scratch = append(e.scratch[:0], w.live...)
 	for _, i := range e.scratch {
 		if i.mark == e.looks {
 			continue
 		}
-		if in.Err != nil {
+		i.stale = only && stale.Has(i.key)
+		if in.Err != nil && (!only || i.stale) {
 			e.unknown(i)
 		} else {
 			e.absent(i, in.Started)
 		}
 		e.rearm(i)
 	}
-	if in.Err != nil {
+	if in.Err != nil && !only {
 		e.blind(w, in.Err)
 	} else {
 		e.sight(w)
@@ -99,7 +101,7 @@ func (e *Engine) present(i *inc, f *detect.Finding, severity detect.Severity, st
 	turned := severity != i.finding.Severity
 	i.finding = *f
 	i.finding.Severity = severity
-	i.present, i.known, i.knownAt = true, true, started
+	i.present, i.known, i.knownAt, i.stale = true, true, started, false
 	i.sample(e.now)
 	if turned && !mutant(mutApproval) {
 		i.approved, i.gateYes = 0, false // they were given for another finding

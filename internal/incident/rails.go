@@ -13,6 +13,9 @@ func (e *Engine) heldBy(i *inc) (rail remediate.Rail, why string, until At) {
 	if rail, why, until = e.stopped(i, s); rail != "" {
 		return rail, why, until
 	}
+	if !i.known && i.stale {
+		return remediate.RailStale, "whoever reported it has not restated it", never
+	}
 	if !i.known && !mutant(mutBlind) {
 		return remediate.RailBlind, "its detector cannot see", never
 	}

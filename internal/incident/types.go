@@ -29,6 +29,7 @@ type Watch struct {
 	For      time.Duration
 	Confirm  bool          // For is a second look rather than a wait
 	KeepFor  time.Duration // 0: none
+	Lag      time.Duration // how long after the fact its detector may learn that a key is well
 	After    []string
 	Mode     Mode
 	Playbook remediate.Playbook // the functions are never called here

@@ -13,13 +13,30 @@ import (
 func (e *Engine) verify(i *inc) {
 	i.phase = verifying
 	i.fresh = i.due // only a look that began after the settle time counts
-	i.due = e.now + max(blindFor, blindChecks*i.w.Every)
+	i.due = max(e.now, e.lagEnds(i)) + max(blindFor, blindChecks*i.w.Every)
 	e.askLook(i.w)
+}
+
+// lagEnds is until when the detector may not know yet that the rung helped, where
+// the step can say so itself; 0 elsewhere.
+func (e *Engine) lagEnds(i *inc) At {
+	if s := i.step(); i.w.Lag > 0 && s != nil && s.Verify != nil {
+		return i.ranAt + i.w.Lag
+	}
+	return 0
 }
 
 // judge gives the verdict on a rung from a look that could tell.
 func (e *Engine) judge(i *inc) {
 	s := i.step()
+	if i.present && e.now < e.lagEnds(i) {
+		// An alert of monitoring is said to be over minutes after it is: the step's
+		// own word counts for a no, and the detector's is awaited for a yes.
+		if !i.vouched && len(i.mem.abandoned) == 0 {
+			e.askStep(i)
+		}
+		return
+	}
 	if i.present {
 		e.notHealed(i, s)
 		return
@@ -31,6 +48,11 @@ func (e *Engine) judge(i *inc) {
 	if len(i.mem.abandoned) > 0 {
 		return // one that ignored its context still runs: it is not asked twice at once
 	}
+	e.askStep(i)
+}
+
+// askStep asks Step.Verify.
+func (e *Engine) askStep(i *inc) {
 	i.asked = true
 	e.do(Decision{Kind: DoVerify, Watch: i.w.Name, Incident: i.id, Key: i.key, Step: i.rung, Attempt: i.number, Try: i.try, Finding: i.finding})
 }
@@ -128,6 +150,8 @@ func (e *Engine) verified(i *inc, in *Input) {
 		i.fresh = e.now // the detector has gone blind meanwhile: its next word counts
 	case in.Result == OK && !i.present:
 		e.healed(i)
+	case in.Result == OK && e.now < e.lagEnds(i):
+		i.vouched = true
 	case in.Result == OK:
 		e.notHealed(i, i.step())
 	default:

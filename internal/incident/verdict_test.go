@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -240,4 +241,67 @@ func TestASafeStepThatEndsWorse(t *testing.T) {
 		2s undo one
 		4s step two: healed
 		4s close`)
+}
+
+// Monitoring says "resolved" minutes late. The step's own word is a no at once,
+// and a yes that waits for the detector's.
+func TestADetectorThatLags(t *testing.T) {
+	checked := risky("restart")
+	checked.Verify, checked.Settle = nothingToDo, 5*time.Second
+	for name, c := range map[string]struct {
+		says  Result
+		mends At
+		want  string
+	}{
+		"the step says yes": {OK, 5 * time.Minute, `
+			0s open a: 9 is above 5
+			5m0s step restart: healed
+			5m0s close`},
+		"the step says yes and the alert stays": {OK, 0, `
+			0s open a: 9 is above 5
+			6m0s step restart: no effect
+			6m2s step more: healed
+			6m2s close`},
+		"the step says no": {Fail, 0, `
+			0s open a: 9 is above 5
+			5s step restart: no effect
+			7s step more: healed
+			7s close`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := staged(Options{}, Watch{Name: "a", Lag: 6 * time.Minute, Playbook: remediate.Ladder(checked, risky("more"))})
+			s[0].sicken("", 9, 5)
+			w.heals("more", s[0])
+			w.verify = func(*Decision, *watched) answer { return answer{result: c.says} }
+			if c.mends > 0 {
+				w.at(c.mends, func() { s[0].mend("") })
+			}
+			w.until(30 * time.Minute)
+			w.want(t, c.want)
+		})
+	}
+}
+
+// What nobody vouches for starts nothing and heals nothing, and makes no other key
+// of its watch unknown.
+func TestAStaleKeyConcernsNoOther(t *testing.T) {
+	w, s := staged(Options{}, Watch{Name: "a", Playbook: remediate.Ladder(risky("fix"))})
+	w.reborn = true // the monitor takes an error for blindness of the whole watch
+	s[0].sicken("x", 9, 5)
+	s[0].sicken("y", 9, 5)
+	look := w.look
+	w.look = func(s *watched) (At, []detect.Finding, error) {
+		took, fs, err := look(s)
+		if w.now >= 100*time.Millisecond && w.now < time.Minute {
+			fs = slices.DeleteFunc(fs, func(f detect.Finding) bool { return f.Key == "y" })
+			err = &detect.StaleError{Stale: []detect.Stale{{Finding: detect.Finding{Key: "y"}, Why: "restored"}}}
+		}
+		return took, fs, err
+	}
+	w.at(0, func() { w.does("fix", func(d *Decision) answer { s[0].mend(d.Key); return answer{} }) })
+	w.until(10 * time.Minute)
+	require.Contains(t, w.timeline(), "step a[x] fix: healed")
+	require.Contains(t, w.timeline(), "hold a[y] fix: stale")
+	require.NotContains(t, w.timeline(), "blind")
+	require.Contains(t, w.timeline(), "1m2s step a[y] fix: healed")
 }
