@@ -172,6 +172,12 @@ func (j *Journal) take(kind uint16, payload []byte) error {
 		j.keepNotice(&r, thing{kind, payload})
 	case typeAudit:
 		j.keepLine(thing{kind, payload})
+	case typeAlert:
+		var r alertRecord
+		if err := json.Unmarshal(payload, &r); err != nil {
+			return err
+		}
+		j.keepAlert(&r, thing{kind, payload})
 	default:
 		// Of a later version: it is for that version to read again.
 		j.things[fmt.Sprintf("?/%d/%x", kind, payload)] = thing{kind, payload}
