@@ -17,10 +17,10 @@ func Address(field, raw string) (*url.URL, error) {
 	switch {
 	case raw == "":
 		return nil, fmt.Errorf("%s is missing: give the address", field)
+	case err == nil && u.Scheme != "https" && u.Scheme != "http":
+		return nil, fmt.Errorf("%s does not begin with https:// or http://: give the whole address", field)
 	case err != nil, u.Opaque != "", strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == 0x7f }):
 		return nil, fmt.Errorf("%s is no address: use one such as https://host/path", field)
-	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("%s does not begin with https:// or http://: give the whole address", field)
 	case u.Hostname() == "":
 		return nil, fmt.Errorf("%s names no host: give the whole address", field)
 	case u.Fragment != "":
@@ -92,6 +92,16 @@ func Hidden(u *url.URL) []string {
 		}
 	}
 	return all
+}
+
+// Wrong is a mistake in a field of a configuration, with what to do about it.
+func Wrong(field, format string, args ...any) error {
+	return errors.New(field + " " + fmt.Sprintf(format, args...))
+}
+
+// Unmade is the error of a notifier that its package's New did not make.
+func Unmade(provider string) error {
+	return escalate.Permanent(fmt.Errorf("%s: this notifier was not made by New: make it so", provider))
 }
 
 // Mistakes joins what is wrong with a configuration, each after the name of the

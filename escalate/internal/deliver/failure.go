@@ -80,8 +80,15 @@ func advice(status int) string {
 	return ""
 }
 
-// unanswered is the error for a request without an answer. Only what is known to
-// hold no address is wrapped.
+// What Windows says where others say ECONNABORTED, ECONNRESET and ECONNREFUSED.
+const (
+	wsaAborted = syscall.Errno(10053)
+	wsaReset   = syscall.Errno(10054)
+	wsaRefused = syscall.Errno(10061)
+)
+
+// unanswered is the error for a request without an answer. It wraps nothing but
+// the end of a context: every other error may hold the address.
 func (s *Sender) unanswered(ctx context.Context, err error) error {
 	if end := ctx.Err(); end != nil {
 		if errors.Is(end, context.Canceled) {
@@ -99,44 +106,43 @@ func (s *Sender) unanswered(ctx context.Context, err error) error {
 		record    tls.RecordHeaderError
 		alert     tls.AlertError
 		network   net.Error
+		op        *net.OpError
 	)
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	say := func(what string, cause error) error {
-		if cause != nil {
-			return fmt.Errorf("%s: %s: %w", s.provider, what, cause)
-		}
-		return fmt.Errorf("%s: %s", s.provider, what)
-	}
+	say := func(what string) error { return fmt.Errorf("%s: %s", s.provider, what) }
 	switch {
 	case errors.As(err, &dns):
-		return say("DNS: its host name cannot be resolved: check the address and the resolver", nil)
+		return say("DNS: its host name cannot be resolved: check the address and the resolver")
 	case errors.As(err, &unknown):
-		return say("TLS: its certificate is signed by an authority that is not trusted: give Config.Client its root", nil)
+		return say("TLS: its certificate is signed by an authority that is not trusted: give Config.Client its root")
 	case errors.As(err, &host):
-		return say("TLS: its certificate is for another host: check the address", nil)
+		return say("TLS: its certificate is for another host: check the address")
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return say("TLS: its certificate has expired or is not yet valid: check its clock and ours", nil)
+		return say("TLS: its certificate has expired or is not yet valid: check its clock and ours")
 	case errors.As(err, &invalid), errors.As(err, &untrusted):
-		return say("TLS: its certificate cannot be verified", nil)
+		return say("TLS: its certificate cannot be verified")
 	case errors.As(err, &record), strings.Contains(err.Error(), "HTTP response to HTTPS client"):
-		return say("TLS: it does not speak TLS: check whether the address is one of http", nil)
+		return say("TLS: it does not speak TLS: check whether the address is one of http")
 	case errors.As(err, &alert):
-		return say("TLS: it refused the handshake: check the client certificate and the versions", nil)
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return say("it refused the connection", syscall.ECONNREFUSED)
+		return say("TLS: it refused the handshake: check the client certificate and the versions")
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, wsaRefused):
+		return say("it refused the connection")
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, syscall.ECONNABORTED):
-		return say("it cut the connection before it had answered", nil)
+		errors.Is(err, syscall.ECONNABORTED), errors.Is(err, wsaReset), errors.Is(err, wsaAborted):
+		return say("it cut the connection before it had answered")
 	case errors.As(err, &network) && network.Timeout():
-		return say("no answer in time", nil)
+		return say("no answer in time")
+	}
+	if errors.As(err, &op) && op.Err != nil {
+		err = op.Err // without the address
 	}
 	text := err.Error()
 	if s.shows(text) {
-		return say(fmt.Sprintf("the request failed with a %T, whose text holds a secret", err), nil)
+		return say(fmt.Sprintf("the request failed with a %T, whose text holds a secret", err))
 	}
-	return say("the request failed: "+excerpt(text), nil)
+	return say("the request failed: " + excerpt(text))
 }
 
 // shows says whether a text holds a secret of the sender, as it is or encoded
