@@ -104,7 +104,9 @@ func (q Quiet) reads(clock time.Time) time.Time {
 // problems is what is wrong with q.
 func (q Quiet) problems() []error {
 	var errs []error
-	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("escalate: policy: Quiet"+format, args...)) }
+	wrong := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("escalate: policy: Quiet"+format, args...))
+	}
 	for i, w := range q.Windows {
 		at := fmt.Sprintf(".Windows[%d]", i)
 		switch {

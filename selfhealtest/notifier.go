@@ -200,12 +200,19 @@ func notifierAnswerRules() []rule[NotifierFixture] {
 		},
 		{
 			name: "secrets",
-			must: "no error shows a secret: errors are logged, shown in the console and sent to other people",
-			fix:  "name the provider and the status; drop the address of *url.Error, headers and bodies",
+			must: "neither an error nor the notifier itself, printed, shows a secret: both are logged, shown in the console and sent to other people",
+			fix:  "name the provider and the status; drop the address of *url.Error, headers and bodies; give the notifier a Format method, since fmt prints unexported fields past their String methods",
 			check: func(r *report, f NotifierFixture) {
 				if len(f.Secrets) == 0 {
 					r.skip("the fixture has no Secrets")
 					return
+				}
+				printed := fmt.Sprintf("%v %+v %#v", f.Notifier, f.Notifier, f.Notifier)
+				for i, secret := range f.Secrets {
+					if shows(printed, secret) {
+						r.breach("the Notifier, printed, shows Secrets[%d]", i)
+						return
+					}
 				}
 				var errs []error
 				short := func(timeout time.Duration) {
