@@ -22,6 +22,8 @@ var (
 	descPaged     = desc("pages_total", "Times that people were told.")
 	descOwed      = desc("notifications_owed", "Notifications that are not delivered yet.")
 	descLost      = desc("notifications_undeliverable_total", "Notifications that did not reach their target.")
+	descNobody    = desc("incidents_undeliverable", "Open incidents of which nobody could be reached.")
+	descDown      = desc("notifiers_down", "Notifiers that do not answer, so that others are told in their place.")
 	descUndos     = desc("undos_owed", "Temporary measures that are in force.")
 	descAbandoned = desc("abandoned_calls", "Calls of user code that ignored their context and still run.")
 	descPanics    = desc("panics_total", "Panics of user code that were recovered.")
@@ -30,7 +32,7 @@ var (
 	descTilt      = desc("tilt", "1 while the supervisor does not trust its own readings.")
 	descLate      = desc("late_max_seconds", "How late the supervisor has woken up at worst.")
 	descDropped   = desc("events_dropped_total", "Events that a slow logger or observer missed.")
-	allDescs      = []*prometheus.Desc{descWatches, descIncidents, descBlind, descOpened, descClosed, descHealed, descAttempts, descHeld, descPaged, descOwed, descLost, descUndos, descAbandoned, descPanics, descHalted, descStorm, descTilt, descLate, descDropped}
+	allDescs      = []*prometheus.Desc{descWatches, descIncidents, descBlind, descOpened, descClosed, descHealed, descAttempts, descHeld, descPaged, descOwed, descLost, descNobody, descDown, descUndos, descAbandoned, descPanics, descHalted, descStorm, descTilt, descLate, descDropped}
 	watchStates   = []string{"healthy", "sick", "blind", "unknown", "off", "invalid", "removing"}
 )
 
@@ -86,6 +88,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descPanics, n.Panics)
 	counter(descDropped, n.Dropped)
 	gauge(descOwed, float64(len(st.Owed)))
+	gauge(descNobody, float64(st.Undeliverable))
+	down := 0
+	for _, t := range st.Targets {
+		if t.Down {
+			down++
+		}
+	}
+	gauge(descDown, float64(down))
 	gauge(descUndos, float64(st.OwedUndos))
 	gauge(descAbandoned, float64(st.Abandoned))
 	flag(descHalted, st.Halted != nil)

@@ -81,7 +81,8 @@ func (s *Supervisor) Unsilence(id, by string) error {
 
 // Ack says that a person has taken an incident: levels and repeats stop until
 // then, the automation does not. Zero is until it closes. An incident that only
-// waits for somebody to put back a measure whose undo failed closes with it.
+// waits for somebody to put back a measure whose undo failed closes with it. The
+// id may be that of a grouped notice, for all of which it tells.
 func (s *Supervisor) Ack(id, by string, until time.Time) error {
 	if by == "" {
 		return errors.New("selfheal: ack: say who has taken it")
@@ -96,13 +97,24 @@ func (s *Supervisor) Ack(id, by string, until time.Time) error {
 	at := s.now()
 	box := s.outbox
 	s.mu.Unlock()
-	if err := s.ask(incident.Input{Kind: incident.InAck, Incident: id, By: by, Until: at + left}); err != nil {
-		return wrap("ack", err)
-	}
+	ids := []string{id}
 	if box != nil {
-		box.Input(outbox.Ack{DedupKey: id, By: by, For: left})
+		if members := box.Members(id); members != nil {
+			ids = members
+		}
 	}
-	return nil
+	var errs []error
+	for _, id := range ids {
+		if err := s.ask(incident.Input{Kind: incident.InAck, Incident: id, By: by, Until: at + left}); err != nil {
+			errs = append(errs, err)
+		} else if box != nil {
+			box.Input(outbox.Ack{DedupKey: id, By: by, For: left})
+		}
+	}
+	if len(errs) < len(ids) {
+		return nil // of a group, some may have closed meanwhile
+	}
+	return wrap("ack", errors.Join(errs...))
 }
 
 // Approve answers a proposal with yes. It is bound to the plan that was asked

@@ -235,6 +235,13 @@ type (
 		About
 		By string
 	}
+	// EventSnooze says that a person wants to hear nothing of an incident until
+	// then.
+	EventSnooze struct {
+		About
+		By    string
+		Until time.Time
+	}
 	// EventBreaker says that the breaker of a watch opened.
 	EventBreaker struct {
 		About
@@ -251,7 +258,17 @@ type (
 		About
 		Where string
 	}
-	// EventUndeliverable says that a notice will not reach its target.
+	// EventTarget says that a notifier does not answer, so that others are told in
+	// its place, or that it answers again.
+	EventTarget struct {
+		About
+		Target string
+		Down   bool
+		Err    error // of the last call of one that is down
+	}
+	// EventUndeliverable says that a notice will not reach its target. Where
+	// Target is "", nobody who was to be told of the incident can be reached, and
+	// nobody is left to try; it is retried where there is hope.
 	EventUndeliverable struct {
 		About
 		Target string
@@ -346,6 +363,8 @@ func (e EventUnsilence) Line(bool) string { return "unsilence by " + e.By }
 func (e EventUnsilence) String() string   { return e.Line(true) }
 func (e EventAck) Line(n bool) string     { return e.line(n, "ack", "by "+e.By) }
 func (e EventAck) String() string         { return e.Line(true) }
+func (e EventSnooze) Line(n bool) string  { return e.line(n, "snooze", "by "+e.By) }
+func (e EventSnooze) String() string      { return e.Line(true) }
 func (e EventBreaker) Line(n bool) string { return e.line(n, "breaker open for", e.For.String()) }
 func (e EventBreaker) String() string     { return e.Line(true) }
 func (e EventDrop) Line(n bool) string {
@@ -356,6 +375,13 @@ func (e EventAbandoned) Line(n bool) string {
 	return e.line(n, "abandoned", e.Where)
 }
 func (e EventAbandoned) String() string { return e.Line(true) }
+func (e EventTarget) Line(bool) string {
+	if e.Down {
+		return "target down " + e.Target
+	}
+	return "target up " + e.Target
+}
+func (e EventTarget) String() string { return e.Line(true) }
 func (e EventUndeliverable) Line(n bool) string {
 	return e.line(n, "undeliverable", e.Target)
 }

@@ -314,11 +314,18 @@ func (s *Supervisor) newToStorm(n *incident.Notice, plan outbox.Plan) bool {
 	return fresh || n.Kind == escalate.Trigger
 }
 
+// notifierGone is how long a notice that earlier lives owe waits for its target.
+const notifierGone = time.Minute
+
 // deliver calls a notifier.
 func (s *Supervisor) deliver(ctx context.Context, target string, n escalate.Notification) (err error) {
 	to := s.policy.find(target)
 	if to == nil {
-		return fmt.Errorf("selfheal: there is no notifier named %q any longer", target)
+		err := fmt.Errorf("selfheal: there is no notifier named %q any longer", target)
+		if time.Since(s.born) < notifierGone {
+			return err // its watch may yet be added
+		}
+		return escalate.Permanent(err)
 	}
 	defer func() {
 		if x := recover(); x != nil {
@@ -342,14 +349,37 @@ func (s *Supervisor) told(eff outbox.Effect) {
 		}
 	case outbox.Undeliverable:
 		s.counts.undeliverable.Add(1)
-		in := x.Notification.Incident
-		s.pump.push(func(a About) Event {
-			a.Watch, a.Key, a.Incident = in.Watch, in.Finding.Key, in.ID
-			return EventUndeliverable{About: a, Target: x.Target, Err: errors.Join(x.Why, x.Last)}
-		})
+		s.undeliverable(&x.Notification.Incident, x.Target, errors.Join(x.Why, x.Last))
+		if x.Lost {
+			s.undeliverable(&x.Notification.Incident, "", errNobodyLeft)
+		}
+	case outbox.Fallback:
+		if x.Lost {
+			s.undeliverable(&x.Incident, "", errNobodyLeft)
+		}
+	case outbox.Down:
+		s.target(x.Target, true, x.Err)
+	case outbox.Up:
+		s.target(x.Target, false, nil)
 	case outbox.Stuck:
 		s.abandoned("notifier " + x.Target)
 	}
+}
+
+var errNobodyLeft = errors.New("nobody who was to be told could be reached, and nobody is left to try")
+
+func (s *Supervisor) undeliverable(in *escalate.Incident, target string, err error) {
+	s.pump.push(func(a About) Event {
+		a.Watch, a.Key, a.Incident = in.Watch, in.Finding.Key, in.ID
+		return EventUndeliverable{About: a, Target: target, Err: err}
+	})
+}
+
+func (s *Supervisor) target(name string, down bool, err error) {
+	s.pump.push(func(a About) Event {
+		a.Watch = incident.Self
+		return EventTarget{About: a, Target: name, Down: down, Err: err}
+	})
 }
 
 // abandoned says that a call ignored its context and still runs.

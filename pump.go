@@ -241,6 +241,10 @@ func (s *Supervisor) log(e Event) {
 		level = slog.LevelError
 		add("target", e.Target)
 		fail(e.Err)
+	case EventTarget:
+		level = slog.LevelWarn
+		add("target", e.Target)
+		fail(e.Err)
 	case EventTilt, EventStorm, EventHalt, EventAbandoned, EventBreaker, EventSafeMode, EventDegraded:
 		level = slog.LevelWarn
 	}

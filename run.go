@@ -150,6 +150,10 @@ func (s *Supervisor) startAll(entries []*entry) {
 
 func (s *Supervisor) startOne(e *entry, problems []Problem) {
 	w := &e.watch
+	plan := s.fallback
+	if len(problems) == 0 && !w.Escalate.Empty() {
+		plan = s.policy.plan(w.Escalate) // asks the user's notifiers: no lock
+	}
 	s.mu.Lock()
 	if s.entries[w.Name] != e || e.started || s.stop {
 		s.mu.Unlock()
@@ -167,10 +171,7 @@ func (s *Supervisor) startOne(e *entry, problems []Problem) {
 		return
 	}
 	e.started = true
-	e.plan = s.fallback
-	if !w.Escalate.Empty() {
-		e.plan = s.policy.plan(w.Escalate)
-	}
+	e.plan = plan
 	e.task.Name, e.task.Every, e.task.Timeout, e.task.Phase = w.Name, w.every(&s.o), w.timeout(), -1
 	e.task.Run, e.task.Hung, e.task.Owner = check, hung, e
 	if s.trial {

@@ -33,6 +33,13 @@ type Status struct {
 	Wiring    []Problem      `json:"wiring,omitempty"`
 	Stuck     []string       `json:"stuck,omitempty"` // observers and loggers that do not return
 
+	// Targets are the notifiers that are owed something, or do not answer.
+	Targets []TargetStatus `json:"targets,omitempty"`
+	// Undeliverable counts open incidents, and the supervisor's own notices, of
+	// which nobody could be reached.
+	Undeliverable int            `json:"undeliverable,omitempty"`
+	DeadMan       *DeadManStatus `json:"dead_man,omitempty"` // nil without Options.DeadMan
+
 	StepsRunning int    `json:"steps_running"` // that hold a permit
 	BudgetUsed   int    `json:"budget_used"`   // steps above Safe in the window
 	OwedUndos    int    `json:"owed_undos"`
@@ -90,26 +97,34 @@ type WatchStatus struct {
 // IncidentStatus is how one incident stands, those that are still pending
 // included.
 type IncidentStatus struct {
-	ID       string            `json:"id"`
-	Watch    string            `json:"watch"`
-	Key      string            `json:"key,omitempty"`
-	State    escalate.State    `json:"state"`
-	Severity detect.Severity   `json:"severity"`
-	Summary  string            `json:"summary"`
-	Finding  detect.Finding    `json:"-"`
-	Found    time.Time         `json:"found"`
-	Opened   time.Time         `json:"opened,omitzero"`
-	Attempts []AttemptStatus   `json:"attempts,omitempty"`
-	Next     string            `json:"next,omitempty"`    // the rung that comes next
-	HeldBy   remediate.Rail    `json:"held_by,omitempty"` // the rail that forbids it now
-	Why      string            `json:"why,omitempty"`
-	Held     time.Time         `json:"held,omitzero"`  // since when
-	Until    time.Time         `json:"until,omitzero"` // what it waits for happens then at the latest
-	Reason   escalate.Reason   `json:"reason,omitempty"`
-	Detail   string            `json:"detail,omitempty"`
-	Told     bool              `json:"told"`
-	Symptoms []string          `json:"symptoms,omitempty"`
-	Incident escalate.Incident `json:"-"`
+	ID       string          `json:"id"`
+	Watch    string          `json:"watch"`
+	Key      string          `json:"key,omitempty"`
+	State    escalate.State  `json:"state"`
+	Severity detect.Severity `json:"severity"`
+	Summary  string          `json:"summary"`
+	Finding  detect.Finding  `json:"-"`
+	Found    time.Time       `json:"found"`
+	Opened   time.Time       `json:"opened,omitzero"`
+	Attempts []AttemptStatus `json:"attempts,omitempty"`
+	Next     string          `json:"next,omitempty"`    // the rung that comes next
+	HeldBy   remediate.Rail  `json:"held_by,omitempty"` // the rail that forbids it now
+	Why      string          `json:"why,omitempty"`
+	Held     time.Time       `json:"held,omitzero"`  // since when
+	Until    time.Time       `json:"until,omitzero"` // what it waits for happens then at the latest
+	Reason   escalate.Reason `json:"reason,omitempty"`
+	Detail   string          `json:"detail,omitempty"`
+	Told     bool            `json:"told"`
+	// Undeliverable: nobody who was to be told could be reached, and nobody is
+	// left to try.
+	Undeliverable bool              `json:"undeliverable,omitempty"`
+	AckedBy       string            `json:"acked_by,omitempty"`
+	AckedUntil    time.Time         `json:"acked_until,omitzero"` // zero: until it closes
+	SnoozedBy     string            `json:"snoozed_by,omitempty"`
+	SnoozedUntil  time.Time         `json:"snoozed_until,omitzero"`
+	QuietUntil    time.Time         `json:"quiet_until,omitzero"` // quiet hours hold its notices
+	Symptoms      []string          `json:"symptoms,omitempty"`
+	Incident      escalate.Incident `json:"-"`
 }
 
 // AttemptStatus is one climb of one rung.
@@ -121,6 +136,23 @@ type AttemptStatus struct {
 	Ended   time.Time         `json:"ended,omitzero"`
 	Owed    bool              `json:"undo_owed,omitempty"`
 	Undone  bool              `json:"undone,omitempty"`
+}
+
+// TargetStatus is how one notifier stands.
+type TargetStatus struct {
+	Name  string    `json:"name"`
+	Owed  int       `json:"owed"`            // notices
+	Down  bool      `json:"down,omitempty"`  // it does not answer: others are told in its place
+	Since time.Time `json:"since,omitzero"`  // it is down
+	Stuck bool      `json:"stuck,omitempty"` // a call that ignored its context still runs
+	Next  time.Time `json:"next,omitzero"`   // it is not called before
+	Error string    `json:"error,omitempty"` // of the last call, unless that succeeded
+}
+
+// DeadManStatus is how the dead man's switch stands.
+type DeadManStatus struct {
+	Last  time.Time `json:"last,omitzero"`   // sign of life that arrived
+	Error string    `json:"error,omitempty"` // of the last one, unless it arrived
 }
 
 // OwedNotice is a notification that is not delivered yet.
@@ -185,7 +217,7 @@ func (s *Supervisor) Status() Status {
 			m.Watches++
 		}
 	}
-	box, sched, pump := s.outbox, s.sched, s.pump
+	box, sched, pump, beats := s.outbox, s.sched, s.pump, s.heart
 	s.mu.Unlock()
 
 	st.Abandoned = int(s.calls.abandoned.Load())
@@ -193,8 +225,12 @@ func (s *Supervisor) Status() Status {
 		for _, o := range box.Snapshot() {
 			st.Owed = append(st.Owed, owed(o))
 		}
-		st.Abandoned += box.Stats().Abandoned
+		x := box.Stats()
+		st.Abandoned += x.Abandoned
+		st.Undeliverable = x.Lost
+		st.people(box)
 	}
+	st.DeadMan = beats.status()
 	if sched != nil {
 		x := sched.Stats()
 		st.Late = x.LateMax
@@ -304,6 +340,29 @@ func (e *entry) proposal(p *incident.Proposal, x *incident.Standing, wall func(i
 		}
 	}
 	return out
+}
+
+// people adds how they stand to the incidents.
+func (st *Status) people(box *outbox.Driver) {
+	for _, t := range box.Targets() {
+		x := TargetStatus{Name: t.Name, Owed: t.Owed, Down: t.Down, Since: t.Since, Stuck: t.Stuck, Next: t.Next}
+		if t.Err != nil {
+			x.Error = t.Err.Error()
+		}
+		st.Targets = append(st.Targets, x)
+	}
+	for i := range st.Watches {
+		for n := range st.Watches[i].Incidents {
+			in := &st.Watches[i].Incidents[n]
+			x, ok := box.Standing(in.ID)
+			if !ok {
+				continue
+			}
+			in.Undeliverable, in.QuietUntil = x.Undeliverable, x.QuietUntil
+			in.AckedBy, in.AckedUntil = x.AckedBy, x.AckedUntil
+			in.SnoozedBy, in.SnoozedUntil = x.SnoozedBy, x.SnoozedUntil
+		}
+	}
 }
 
 func owed(o outbox.Owed) OwedNotice {

@@ -141,7 +141,7 @@ func (d *Driver) Records() []Record {
 	return d.m.Records()
 }
 
-// Restore is [Machine.Restore]. It comes before the first Input.
+// Restore is [Machine.Restore].
 func (d *Driver) Restore(records []Record) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -299,7 +299,11 @@ func (d *Driver) log(e Effect) {
 		about(e.Target, e.Notification).Error("selfheal: a notification is undeliverable",
 			"why", e.Why, "error", e.Last, "tries", e.Tries, "age", e.Age, "next_level", e.NextLevel, "nobody_left", e.Lost)
 	case Fallback:
-		if e.Lost {
+		if !e.Lost {
+			d.opt.Log.Warn("selfheal: somebody else is told in the place of a notifier",
+				"incident", e.Incident.ID, "watch", e.Incident.Watch, "key", e.Incident.Finding.Key, "target", e.Target,
+				"why", e.Why, "level", e.Level, "instead", e.Instead)
+		} else {
 			d.opt.Log.Error("selfheal: nobody could be reached of an incident, and nobody is left to try",
 				"incident", e.Incident.ID, "watch", e.Incident.Watch, "key", e.Incident.Finding.Key, "target", e.Target, "why", e.Why)
 		}

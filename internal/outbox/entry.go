@@ -133,7 +133,7 @@ func (m *Machine) turn(e *entry) {
 		m.turnDigest(e)
 		return
 	}
-	if e.acked && e.ackUntil > 0 && m.now >= e.ackUntil {
+	if e.acked && e.ackEnds && m.now >= e.ackUntil {
 		m.change(e, func() { e.acked = false })
 		m.emit(Reopened{DedupKey: e.key, By: e.ackBy, Incident: e.last.Incident})
 		e.ranOut = ranOut("acknowledgement", e.ackBy)

@@ -36,7 +36,7 @@ const (
 	listed    = 100 // names in a grouped notice or a digest
 	mostNotes = 5
 	mostEvery = 16 * time.Minute
-	// Self is the watch under which notices stand that are of no single watch.
+	// self is the watch under which notices stand that are of no single watch.
 	self = "selfheal"
 )
 

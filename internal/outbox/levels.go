@@ -136,7 +136,7 @@ func (m *Machine) schedule(e *entry) {
 		}
 	}
 	if !e.closed && !m.draining {
-		if e.acked && e.ackUntil > 0 {
+		if e.acked && e.ackEnds {
 			at(e.ackUntil)
 		}
 		if e.snoozed {

@@ -15,7 +15,8 @@ type pauses struct {
 
 	acked    bool
 	ackBy    string
-	ackUntil time.Duration // 0 means until resolved
+	ackEnds  bool // at ackUntil; else when it is resolved
+	ackUntil time.Duration
 
 	snoozed     bool
 	snoozeBy    string
@@ -79,10 +80,8 @@ func (m *Machine) ack(in Ack) {
 		return
 	}
 	m.change(e, func() {
-		e.acked, e.ackBy, e.ackUntil, e.ranOut = true, in.By, 0, ""
-		if in.For > 0 {
-			e.ackUntil = plus(m.now, in.For)
-		}
+		e.acked, e.ackBy, e.ackEnds, e.ranOut = true, in.By, in.For > 0, ""
+		e.ackUntil = plus(m.now, in.For)
 		e.snoozed = false
 	})
 	m.loosen(e)

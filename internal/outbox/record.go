@@ -185,7 +185,7 @@ func (m *Machine) state(e *entry) *Entry {
 	some(&s.Began, e.began, e.started)
 	some(&s.Base, e.base, e.started)
 	some(&s.Stood, e.stoodAt, e.paused())
-	some(&s.AckUntil, e.ackUntil, e.acked && e.ackUntil > 0)
+	some(&s.AckUntil, e.ackUntil, e.acked && e.ackEnds)
 	some(&s.SnoozeUntil, e.snoozeUntil, e.snoozed)
 	some(&s.Lost, e.lostAt, e.lost)
 	for _, l := range e.levels {

@@ -10,8 +10,8 @@ import (
 )
 
 // Restore takes in what earlier lives recorded, in the order in which they did,
-// and appends what follows to out. It comes before the first Step, and after
-// Clock. What was owed is owed under the same id, and tried at once; delays,
+// and appends what follows to out. It comes after Clock, and early: a key that
+// this life knows already is left as it is. What was owed is owed under the same id, and tried at once; delays,
 // acknowledgements and quiet hours went on while nobody was there.
 func (m *Machine) Restore(now time.Duration, records []Record, out []Effect) []Effect {
 	m.now = max(m.now, now)
@@ -22,7 +22,7 @@ func (m *Machine) Restore(now time.Duration, records []Record, out []Effect) []E
 	for _, r := range records {
 		states[r.Key] = r.Entry
 	}
-	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(states)), func(key string) bool { return states[key] == nil })
+	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(states)), func(key string) bool { return states[key] == nil || m.entries[key] != nil })
 	for _, key := range keys {
 		m.revived(key, states[key])
 	}
@@ -37,20 +37,21 @@ func (m *Machine) Restore(now time.Duration, records []Record, out []Effect) []E
 
 // revived makes an entry of its record.
 func (m *Machine) revived(key string, s *Entry) {
-	e := m.newEntry(key, s.People)
+	e := &entry{key: key, people: s.People, recorded: true}
+	e.timer.entry = e
+	m.entries[key] = e
+	if !s.People {
+		m.informed++
+	}
 	m.ids = max(m.ids, m.number(key))
-	e.recorded = true
 	e.plan, e.last, e.lastAt, e.version = s.Plan, s.Last, m.since(s.LastAt), 1
 	e.started, e.closed = s.Started, s.Closed
 	e.began, e.base = m.since(s.Began), m.since(s.Base)
 	e.lost, e.lostAt = !s.Lost.IsZero(), m.since(s.Lost)
 	e.pauses = pauses{
-		stoodAt: m.since(s.Stood), acked: s.Acked, ackBy: s.AckBy, ackUntil: m.since(s.AckUntil),
+		stoodAt: m.since(s.Stood), acked: s.Acked, ackBy: s.AckBy, ackEnds: !s.AckUntil.IsZero(), ackUntil: m.since(s.AckUntil),
 		snoozed: s.Snoozed, snoozeBy: s.SnoozeBy, snoozeUntil: m.since(s.SnoozeUntil), snoozeAt: s.SnoozeAt,
 		muted: s.Muted, quiet: s.Quiet, quietUntil: m.now, held: s.Held, ranOut: s.RanOut,
-	}
-	if e.acked && e.ackUntil <= 0 && !s.AckUntil.IsZero() {
-		e.ackUntil = 1 // 0 would be for ever
 	}
 	for _, l := range s.Levels {
 		e.levels = append(e.levels, level{told: l.Told, repeatAt: l.RepeatAt})

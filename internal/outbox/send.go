@@ -19,9 +19,6 @@ func (m *Machine) kick(l *lane) {
 		m.sift(t)
 	}
 	for len(l.queue) > 0 && t.flight != l {
-		if m.fall(l); len(l.queue) == 0 {
-			break
-		}
 		head := l.queue[0]
 		limit := plus(head.owed, m.opt.MaxAge)
 		if l.within > 0 {
@@ -32,6 +29,7 @@ func (m *Machine) kick(l *lane) {
 			m.giveUp(l, ErrStopped)
 		case m.now < min(l.pause, limit):
 			l.leave()
+			m.fall(l)
 			m.timers.set(&l.timer, min(l.pause, limit, m.fallAt(l)))
 			return
 		case m.free(t, l.entry.once):
@@ -41,6 +39,7 @@ func (m *Machine) kick(l *lane) {
 		default:
 			l.wait()
 			m.tune(t)
+			m.fall(l)
 			m.timers.set(&l.timer, min(limit, m.fallAt(l)))
 			return
 		}

@@ -115,7 +115,7 @@ func (m *Machine) Standing(key string) (s Standing, ok bool) {
 	s.Undeliverable = e.lost
 	if s.Acked = e.acked; e.acked {
 		s.AckedBy = e.ackBy
-		if e.ackUntil > 0 {
+		if e.ackEnds {
 			s.AckedUntil = m.at(e.ackUntil)
 		}
 	}

@@ -217,3 +217,23 @@ func TestTheEndOfQuietHoursIsNoStormOfNotices(t *testing.T) {
 	}
 	require.Empty(t, p.open("a"))
 }
+
+func TestWhatAProviderMayHaveIsNotGrouped(t *testing.T) {
+	p := newProvider(Options{Storm: 5})
+	p.how["b"] = Failed{} // keeps the key alive
+	p.give(Escalate{Notification: keyed("k", escalate.Trigger, 0), Plan: to("a", "b")})
+	p.how["a"] = Failed{Permanent: true}
+	p.give(Resolve{DedupKey: "k"}) // is refused: it stays open over there
+	delete(p.how, "a")
+	p.storms(9, to("a"))
+	p.until(p.now + time.Second)
+	p.sends = nil
+	p.give(Escalate{Notification: keyed("k", escalate.Trigger, 0), Plan: to("a")})
+	p.until(p.now + time.Second)
+	p.give(Resolve{DedupKey: "k"})
+	own := false
+	for _, s := range p.sends {
+		own = own || s.Target == "a" && s.Notification.DedupKey == "k" && s.Notification.Kind == escalate.Resolve
+	}
+	require.True(t, own, "it is resolved under its own key")
+}
