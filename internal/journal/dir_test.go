@@ -17,16 +17,6 @@ import (
 	"github.com/selfheal-go/selfheal/internal/journal"
 )
 
-// missing skips a test that needs what this machine has not, or fails it where
-// everything has to be there.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("SELFHEAL_REQUIRE_SERVICES") == "1" {
-		t.Fatalf("this test needs %s", what)
-	}
-	t.Skipf("this test needs %s", what)
-}
-
 func openAt(t testing.TB, dir string, o journal.Options) *journal.Journal {
 	t.Helper()
 	j, err := journal.Open(dir, o)

@@ -18,6 +18,16 @@ import (
 	"github.com/selfheal-go/selfheal/internal/journal"
 )
 
+// missing skips a test that needs what this machine has not, or fails it where
+// everything has to be there.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("SELFHEAL_REQUIRE_SERVICES") == "1" {
+		t.Fatalf("this test needs %s", what)
+	}
+	t.Skipf("this test needs %s", what)
+}
+
 // traced runs a counting child whose system calls fail as inject says, and returns
 // what it said and its trace.
 func traced(t *testing.T, dir, inject string, count int) (w witness, trace string) {

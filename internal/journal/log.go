@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -155,9 +154,8 @@ func (l *Log) read() (tail *walk, err error) {
 
 // count takes in what an iterator yields.
 func (r *Report) count(rec Record, err error) bool {
-	var d *Damage
-	switch {
-	case errors.As(err, &d):
+	switch d, ok := err.(*Damage); {
+	case ok:
 		r.Damage = append(r.Damage, d)
 	case rec.Snapshot:
 		r.Snapshot++

@@ -167,20 +167,20 @@ func (l *Log) scrap() {
 	l.forget()
 }
 
-// reuse makes the oldest history a spare; nil if its file is not to be trusted,
-// which is removed then.
+// reuse makes the oldest history a spare. It is nil, and the file removed, if that
+// is not to be trusted, or too small, or cannot be.
 func (l *Log) reuse() *writing {
 	s := l.segs[0]
 	l.forget()
-	w, err := l.wipe(s)
-	if err != nil {
-		if !s.dead {
-			l.fault("prepare "+s.name, err)
+	if !s.dead && s.sound && s.size >= uint64(l.opt.SegmentBytes) {
+		w, err := l.wipe(s)
+		if err == nil {
+			return w
 		}
-		_ = l.fs.Remove(s.name)
-		return nil
+		l.fault("prepare "+s.name, err)
 	}
-	return w
+	_ = l.fs.Remove(s.name)
+	return nil
 }
 
 func (l *Log) forget() {
@@ -188,14 +188,9 @@ func (l *Log) forget() {
 	l.base--
 }
 
-var errDead = errors.New("a write or a sync of it failed")
-
 // wipe renames a segment of the history first: one that is being wiped would look
 // damaged.
 func (l *Log) wipe(s segment) (*writing, error) {
-	if s.dead || !s.sound || s.size < uint64(l.opt.SegmentBytes) {
-		return nil, errDead
-	}
 	f, err := l.fs.Open(s.name, true)
 	if err != nil {
 		return nil, err

@@ -95,13 +95,12 @@ func (v *view) run(p pass) (last *walk, err error) {
 		}
 		superseded := p.all && i < v.start
 		w.yield = func(r Record, err error) bool {
-			var d *Damage
-			switch {
-			case stopped:
+			if stopped {
 				return false
-			case errors.As(err, &d):
+			}
+			if d, ok := err.(*Damage); ok {
 				d.Superseded = superseded || v.spare(w, i, d)
-			case r.Snapshot && !p.all && i > p.from:
+			} else if r.Snapshot && !p.all && i > p.from {
 				return true
 			}
 			stopped = !p.yield(r, err)
