@@ -1,6 +1,7 @@
 package selfheal
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -24,6 +25,7 @@ type Counts struct {
 	Closed   uint64            `json:"closed"`   // incidents
 	Healed   uint64            `json:"healed"`   // closed without people having been called
 	Paged    uint64            `json:"paged"`    // times that people were called
+	Pages    map[string]uint64 `json:"pages"`    // the same, by reason
 	Resolved uint64            `json:"resolved"` // times that they were told it is over
 	Blips    uint64            `json:"blips"`    // findings that vanished before For
 	Undone   uint64            `json:"undone"`
@@ -55,6 +57,10 @@ func (c *counts) event(ev *incident.Event) {
 		}
 	case incident.EvPage:
 		s.Paged++
+		if s.Pages == nil {
+			s.Pages = map[string]uint64{}
+		}
+		s.Pages[string(ev.Reason)]++
 	case incident.EvResolve:
 		s.Resolved++
 	case incident.EvBlip:
@@ -84,15 +90,15 @@ func (c *counts) event(ev *incident.Event) {
 func (c *counts) snapshot() Counts {
 	c.mu.Lock()
 	s := c.sum
-	held, outcomes := map[string]uint64{}, map[string]uint64{}
-	for k, v := range s.Held {
-		held[k] = v
-	}
-	for k, v := range s.Outcomes {
-		outcomes[k] = v
-	}
+	s.Held, s.Outcomes, s.Pages = copied(s.Held), copied(s.Outcomes), copied(s.Pages)
 	c.mu.Unlock()
-	s.Held, s.Outcomes = held, outcomes
 	s.Panics, s.Abandoned, s.Undeliverable = c.panics.Load(), c.abandoned.Load(), c.undeliverable.Load()
 	return s
+}
+
+// copied is never nil: JSON shows it as an object.
+func copied(m map[string]uint64) map[string]uint64 {
+	c := make(map[string]uint64, len(m))
+	maps.Copy(c, m)
+	return c
 }

@@ -133,9 +133,9 @@ func (h *heart) gave(err error) {
 	h.mu.Unlock()
 	switch {
 	case text != "" && was == "":
-		h.s.o.logger().Error("selfheal: the dead man's switch could not be told that all is well", "error", text)
+		h.s.logger().Error("selfheal: the dead man's switch could not be told that all is well", "error", text)
 	case text == "" && was != "":
-		h.s.o.logger().Info("selfheal: the dead man's switch is told again")
+		h.s.logger().Info("selfheal: the dead man's switch is told again")
 	}
 }
 

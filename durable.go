@@ -27,7 +27,7 @@ func (s *Supervisor) step(ins ...incident.Input) {
 // be forgotten before they are carried out. s.mu is held.
 func (s *Supervisor) decide(ds []incident.Decision) {
 	if rs := s.engine.Records(); len(rs) > 0 {
-		s.written = s.o.Journal.records(rs)
+		s.written = s.o.Journal.records(s.cleanRecords(rs))
 	}
 	for n := range ds {
 		s.todo = append(s.todo, task{Decision: ds[n], after: s.written})
@@ -81,7 +81,7 @@ func (s *Supervisor) recall() error {
 		return nil // nothing outlives a test
 	}
 	if j == nil {
-		s.o.logger().Info("selfheal: there is no journal: limits, halts and what is owed are kept in memory and forgotten by a crash")
+		s.logger().Info("selfheal: there is no journal: limits, halts and what is owed are kept in memory and forgotten by a crash")
 		return nil
 	}
 	if err := j.claim(s); err != nil {
@@ -89,7 +89,7 @@ func (s *Supervisor) recall() error {
 	}
 	s.decide(s.engine.Restore(j.saved, j.moment()))
 	if lost := j.damaged(); lost != "" {
-		s.o.logger().Error("selfheal: the journal is damaged", "dir", j.dir, "damage", lost)
+		s.logger().Error("selfheal: the journal is damaged", "dir", j.dir, "damage", lost)
 		s.step(incident.Input{Kind: incident.InHalt, By: "selfheal", Note: "the journal " + j.dir + " is damaged, so that limits and halts may be missing; resume once it was looked at: " + lost})
 	}
 	if why := j.trouble(); why != "" {
@@ -188,12 +188,12 @@ func (s *Supervisor) endLife() {
 	}
 	s.mu.Lock()
 	if rs := s.engine.Records(); len(rs) > 0 {
-		j.records(rs)
+		j.records(s.cleanRecords(rs))
 	}
 	w := j.records([]incident.Record{s.engine.Ended()})
 	s.mu.Unlock()
 	if err := w.wait(); err != nil {
-		s.o.logger().Warn("selfheal: the end of this life is not on record, so it counts as a crash", "error", err)
+		s.logger().Warn("selfheal: the end of this life is not on record, so it counts as a crash", "error", err)
 	}
 	j.mu.Lock()
 	j.owner = nil

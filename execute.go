@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/selfheal-go/selfheal/escalate"
@@ -79,6 +80,7 @@ func (s *Supervisor) gate(e *entry, d incident.Decision) {
 	s.calls.start(&call{
 		where: "Options.Gate for step " + st.Name + " of watch " + e.watch.Name, timeout: gateTimeout,
 		f: func(ctx context.Context) error {
+			ctx, _ = s.span(ctx, spanOfIncident, d.Incident, d.Attempt)
 			if err := s.o.Gate(ctx, p); err != nil {
 				return err
 			}
@@ -97,7 +99,7 @@ func (s *Supervisor) request(e *entry, d *incident.Decision, phase remediate.Pha
 	return remediate.Request{
 		Incident: d.Incident, Step: st.Name, Phase: phase, Attempt: d.Attempt, Try: d.Try,
 		Finding: d.Finding, Memo: d.Memo,
-		Log: s.o.logger().With("incident", d.Incident, "watch", e.watch.Name, "key", d.Key, "step", st.Name),
+		Log: s.logger().With("incident", d.Incident, "watch", e.watch.Name, "key", d.Key, "step", st.Name),
 	}
 }
 
@@ -145,7 +147,7 @@ func (s *Supervisor) stepCall(e *entry, d incident.Decision, phase remediate.Pha
 			return nil
 		}
 	}
-	c.f = func(ctx context.Context) error { return f(ctx, req) }
+	c.f = func(ctx context.Context) error { return s.traced(ctx, phase, incidentID, attempt, req, f) }
 	return c
 }
 
@@ -153,6 +155,9 @@ func (s *Supervisor) runStep(e *entry, d incident.Decision) {
 	st := &e.watch.Playbook.Steps[d.Step]
 	c := s.stepCall(e, d, remediate.Run, st.Run)
 	c.done = func(err error, abandoned bool) {
+		if err == nil {
+			s.ran(d.Incident, d.Attempt)
+		}
 		s.post(incident.Input{
 			Kind: incident.InRan, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Attempt: d.Attempt, Try: d.Try,
 			Result: s.result(&err), Err: err, Abandoned: abandoned,
@@ -243,9 +248,12 @@ func (s *Supervisor) gather(e *entry, d incident.Decision, then func()) {
 		where: where, timeout: gatherBudget,
 		f: func(ctx context.Context) error {
 			var errs []error
+			var all []escalate.Evidence
+			ctx, end := s.span(ctx, spanOfEvidence, d.Incident, d.Attempt)
+			defer func() { end(errors.Join(errs...), evidenceNames(all)) }()
 			for _, g := range gatherers {
 				found, err := g.Gather(ctx, in)
-				errs = append(errs, err)
+				errs, all = append(errs, err), append(all, found...)
 				if len(found) > 0 {
 					s.post(incident.Input{Kind: incident.InGathered, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Evidence: found})
 				}
@@ -257,7 +265,7 @@ func (s *Supervisor) gather(e *entry, d incident.Decision, then func()) {
 		},
 		done: func(err error, abandoned bool) {
 			if err != nil {
-				s.o.logger().Warn("selfheal: evidence is missing", "watch", e.watch.Name, "incident", d.Incident, "error", err)
+				s.logger().Warn("selfheal: evidence is missing", "watch", e.watch.Name, "incident", d.Incident, "error", err)
 			}
 			then()
 		},
@@ -282,6 +290,7 @@ func (s *Supervisor) tell(n *incident.Notice) {
 	if n.Incident.Reason == escalate.Storm && !s.newToStorm(n, plan) {
 		return
 	}
+	n.Incident = s.clean(n.Incident)
 	note := escalate.Notification{DedupKey: n.DedupKey, Kind: n.Kind, Incident: n.Incident, At: time.Now()}
 	switch {
 	case n.Kind == escalate.Resolve:
@@ -333,7 +342,12 @@ func (s *Supervisor) deliver(ctx context.Context, target string, n escalate.Noti
 			err = newPanic("notifier "+target, x)
 		}
 	}()
-	return to.Notify(ctx, n)
+	n.Links = append(slices.Clip(n.Links), s.linksFor(target, &n)...)
+	ctx, end := s.noticed(ctx, target, &n)
+	err = errNoReturn
+	defer func() { end(err) }()
+	err = s.notify(ctx, to, n)
+	return err
 }
 
 // told takes in what the outbox did.

@@ -1,33 +1,44 @@
 package selfheal
 
 import (
-	"encoding/json"
 	"net/http"
+
+	"github.com/selfheal-go/selfheal/internal/console"
 )
 
-// Handler serves the status as JSON to GET requests, under any prefix. What
-// Options.Console.Authorize refuses gets 403. It only reads: nothing that is
-// requested changes anything.
+// Handler serves the console: a page for people, and its JSON for programs, which
+// docs/api.md describes. Mount it at an address that ends with a slash, under any
+// prefix, with http.StripPrefix or without. One handler is enough; it starts
+// nothing and needs no closing, and it serves before Run, while it runs and after.
+//
+// Reading is open to whoever reaches the handler. What changes something, evidence
+// and the journal are for those whom Options.Console.Authorize lets do it. A request
+// under a name that is neither loopback nor among Options.Console.Hosts is refused.
+//
+// The page is live by a stream that lasts a minute at most and is then resumed, so
+// that it works behind a WriteTimeout and holds up no Shutdown for longer.
 func (s *Supervisor) Handler() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", "application/json; charset=utf-8")
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			h.Set("Allow", "GET, HEAD")
-			http.Error(w, `{"error":"use GET"}`, http.StatusMethodNotAllowed)
-			return
+	o := s.o.Console.config(s.source())
+	if authorize := s.o.Console.Authorize; authorize != nil {
+		o.Authorize = func(r *http.Request, c console.Control) (who string, err error) {
+			defer func() {
+				if x := recover(); x != nil {
+					s.counts.panics.Add(1)
+					who, err = "", newPanic("Options.Console.Authorize", x)
+				}
+			}()
+			return authorize(r, controlOf(c))
 		}
-		if authorize := s.o.Console.Authorize; authorize != nil {
-			if err := authorize(r); err != nil {
-				w.WriteHeader(http.StatusForbidden)
-				_ = json.NewEncoder(w).Encode(map[string]string{"error": "not allowed to read the status"})
-				return
-			}
-		}
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		_ = e.Encode(s.Status())
-	})
+	}
+	if open := s.o.Console.Evidence; open != nil {
+		o.Source.Evidence = s.openEvidence
+	}
+	h, err := console.New(o)
+	if err != nil {
+		s.o.logger().Error("selfheal: the console cannot be served", "error", err)
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "selfheal: Options.Console is wrong; the log of the service says what, and so does Validate", http.StatusInternalServerError)
+		})
+	}
+	return h
 }

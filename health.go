@@ -126,7 +126,7 @@ func newSystemd(s *Supervisor) *systemd {
 	}
 	conn, every, err := dialSystemd()
 	if err != nil {
-		s.o.logger().Warn("selfheal: systemd is not told how this process is", "error", err)
+		s.logger().Warn("selfheal: systemd is not told how this process is", "error", err)
 	}
 	if conn == nil {
 		return nil

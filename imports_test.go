@@ -57,7 +57,7 @@ func room(path string) (level int, name string) {
 		return 3, "escalate"
 	case rel == "internal/incident":
 		return 4, rel
-	case rel == "internal/outbox", rel == "internal/schedule", rel == "internal/trial", strings.HasPrefix(rel, "internal/journal"):
+	case rel == "internal/console", rel == "internal/outbox", rel == "internal/schedule", rel == "internal/trial", strings.HasPrefix(rel, "internal/journal"):
 		return 4, rel
 	case rel == "":
 		return 5, "the root package"

@@ -33,6 +33,7 @@ const (
 	typeIncident uint16 = 1 // a record of the engine
 	typeNotice   uint16 = 2 // a record of the outbox
 	typeAudit    uint16 = 3 // a line for people
+	typeLink     uint16 = 5 // a link of a notice that was used
 )
 
 // Journal keeps what must survive a crash: limits, halts, silences, attempts,
@@ -51,9 +52,10 @@ type Journal struct {
 
 	mu      sync.Mutex // never held while anything of others runs
 	owner   *Supervisor
-	things  map[string]thing // the newest word on each, which a snapshot must hold
-	lives   []thing          // begun, lasted, ended; the latest last
-	audit   []thing          // the latest lines
+	things  map[string]thing     // the newest word on each, which a snapshot must hold
+	lives   []thing              // begun, lasted, ended; the latest last
+	audit   []thing              // the latest lines
+	links   map[string]time.Time // of notices that were used, and when they expire
 	waiting map[*write]struct{}
 	sick    string // why nothing is durable now
 }
@@ -172,6 +174,12 @@ func (j *Journal) take(kind uint16, payload []byte) error {
 		j.keepNotice(&r, thing{kind, payload})
 	case typeAudit:
 		j.keepLine(thing{kind, payload})
+	case typeLink:
+		var u usedLink
+		if err := json.Unmarshal(payload, &u); err != nil {
+			return err
+		}
+		j.keepLink(u, thing{kind, payload})
 	case typeAlert:
 		var r alertRecord
 		if err := json.Unmarshal(payload, &r); err != nil {
@@ -354,7 +362,7 @@ func (j *Journal) notify(ev journal.Event) {
 		j.say(false, "")
 	case journal.FileFailed, journal.Panicked:
 		if s := j.supervisor(); s != nil {
-			s.o.logger().Warn("selfheal: the journal goes on in another file", "dir", j.dir, "error", ev.Err)
+			s.logger().Warn("selfheal: the journal goes on in another file", "dir", j.dir, "error", ev.Err)
 		}
 	}
 }

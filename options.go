@@ -3,7 +3,6 @@ package selfheal
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -44,6 +43,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Tracer gets one trace an incident. nil: none.
 	Tracer trace.TracerProvider
+	// Secrets are hidden wherever they appear in what leaves the supervisor: logs,
+	// notices, the journal, the status and the console. What looks like a credential
+	// is hidden without being named here. Fewer than 4 bytes are not looked for.
+	Secrets []detect.Secret
 	// Every is the interval of watches that do not say. 0: 1 s.
 	Every time.Duration
 	// Escalate is the policy of watches that have none. Where it is empty too, a
@@ -91,13 +94,6 @@ type Options struct {
 	Observer Observer
 	// Console configures Handler.
 	Console ConsoleOptions
-}
-
-// ConsoleOptions configure what [Supervisor.Handler] serves.
-type ConsoleOptions struct {
-	// Authorize lets a request read the status. nil: everybody may whom the
-	// application lets reach the handler.
-	Authorize func(*http.Request) error
 }
 
 // A Proposal is a step that is about to run: what a gate decides on and what a

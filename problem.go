@@ -91,6 +91,7 @@ func (s *Supervisor) forget(e *entry) {
 	if !e.gone {
 		e.gone = true
 		delete(s.entries, e.watch.Name)
+		s.unmeasured(e)
 	}
 }
 
@@ -133,6 +134,7 @@ func (o *Options) problems(entries []*entry) []Problem {
 		bad("Options.DeadMan: %v", err)
 	}
 	ps = append(ps, o.durableProblems(entries)...)
+	ps = append(ps, o.Console.problems()...)
 	for _, d := range o.Disable {
 		if !nameExists(d, entries) {
 			bad("Options.Disable names %q, and there is no such watch or step: correct the name, or drop it", d)

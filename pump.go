@@ -20,6 +20,9 @@ type pump struct {
 	mu   sync.Mutex // orders the numbers
 	seq  uint64
 	outs []*queue
+	// tracer is nil without Options.Tracer; traces is its queue.
+	tracer *tracer
+	traces *queue
 }
 
 // queue is one ordered, bounded queue.
@@ -39,8 +42,10 @@ type queue struct {
 func newPump(s *Supervisor) *pump {
 	p := &pump{s: s}
 	p.add("the logger", s.log)
-	if t := newTracer(s.o.Tracer); t != nil {
-		p.add("the tracer", t.take)
+	p.add("the console", s.remember)
+	if p.tracer = newTracer(s); p.tracer != nil {
+		p.add("the tracer", p.tracer.take)
+		p.traces = p.outs[len(p.outs)-1]
 	}
 	return p
 }
@@ -70,6 +75,7 @@ func (p *pump) start(base context.Context) {
 // emit takes in an event of the engine.
 func (p *pump) emit(ev *incident.Event) {
 	p.s.counts.event(ev)
+	p.s.measure(ev)
 	p.push(func(a About) Event {
 		a.Watch, a.Key, a.Incident = ev.Watch, ev.Key, ev.Incident
 		a.Elapsed = ev.At
@@ -106,7 +112,7 @@ func (p *pump) audit(e Event) {
 		return
 	}
 	a := e.Meta()
-	j.line(Line{Time: a.Time, Watch: a.Watch, Key: a.Key, Incident: a.Incident, Text: e.String()})
+	j.line(Line{Time: a.Time, Watch: a.Watch, Key: a.Key, Incident: a.Incident, Text: p.s.redact.String(e.String())})
 }
 
 func (q *queue) push(e Event) {
@@ -170,6 +176,9 @@ func (q *queue) handle(s *Supervisor, e Event) {
 
 // stop lets the queues run empty, until then at the latest.
 func (p *pump) stop(then time.Time) {
+	if p.traces != nil {
+		p.traces.push(spansOver{About{Time: time.Now()}})
+	}
 	for _, q := range p.outs {
 		close(q.end)
 	}
@@ -212,8 +221,21 @@ func (s *Supervisor) log(e Event) {
 		}
 	}
 	switch e := e.(type) {
-	case EventFound, EventBlip, EventRelease, EventStart, EventInform:
+	case EventFound, EventBlip, EventInform:
 		level = slog.LevelDebug
+	case EventRelease:
+		level = slog.LevelDebug
+		add("step", e.Step)
+		add("rail", string(e.Rail))
+	case EventStart:
+		level = slog.LevelDebug
+		add("step", e.Step)
+	case EventWould:
+		add("step", e.Step)
+	case EventAsk:
+		add("step", e.Step)
+	case EventAnswer:
+		add("step", e.Step)
 	case EventOpen:
 		level = slog.LevelWarn
 		add("severity", e.Finding.Severity.String())
@@ -248,7 +270,7 @@ func (s *Supervisor) log(e Event) {
 	case EventTilt, EventStorm, EventHalt, EventAbandoned, EventBreaker, EventSafeMode, EventDegraded:
 		level = slog.LevelWarn
 	}
-	s.o.logger().LogAttrs(context.Background(), level, e.String(), attrs...)
+	s.logger().LogAttrs(context.Background(), level, e.String(), attrs...)
 }
 
 // standing says how many events were dropped, and who does not return.

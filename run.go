@@ -82,6 +82,8 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 		s.mu.Unlock()
 		return nil, err
 	}
+	whole := s.engine.Whole()
+	s.meter.begin(&whole)
 	base := context.WithoutCancel(ctx)
 	s.fallback, s.heart = fallback, beats
 	s.calls.begin(base)
@@ -100,7 +102,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	})
 	s.outbox = outbox.NewDriver(outbox.DriverOptions{
 		Machine: outbox.Options{IDPrefix: newIDs(), Breaker: notifierBreaker, Storm: notifierStorm, Rate: s.policy.rate},
-		Deliver: s.deliver, On: s.told, Log: s.o.logger(), Store: s.store(),
+		Deliver: s.deliver, On: s.told, Log: s.logger(), Store: s.store(),
 	})
 	s.run = r
 	s.layOut()
@@ -120,7 +122,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	go func() {
 		defer close(r.scheduled)
 		if err := s.sched.Run(looking); err != nil && !errors.Is(err, context.Canceled) {
-			s.o.logger().Error("selfheal: the scheduler ended", "error", err)
+			s.logger().Error("selfheal: the scheduler ended", "error", err)
 		}
 	}()
 	go r.loop()
@@ -171,6 +173,7 @@ func (s *Supervisor) startOne(e *entry, problems []Problem) {
 		return
 	}
 	e.started = true
+	s.measured(e)
 	e.plan = plan
 	e.task.Name, e.task.Every, e.task.Timeout, e.task.Phase = w.Name, w.every(&s.o), w.timeout(), -1
 	e.task.Run, e.task.Hung, e.task.Owner = check, hung, e
@@ -221,6 +224,7 @@ func (r *run) loop() {
 			return
 		case <-s.wake:
 		}
+		turn := time.Now()
 		arbitrate := gathered.Swap(false)
 		gathering = gathering && !arbitrate
 		s.inMu.Lock()
@@ -229,6 +233,7 @@ func (r *run) loop() {
 		s.pulses = nil
 		s.inMu.Unlock()
 
+		s.watched(ins)
 		s.mu.Lock()
 		now := s.now()
 		ins = s.introduce(ins)
@@ -251,6 +256,7 @@ func (r *run) loop() {
 		for _, turned := range pulses {
 			close(turned)
 		}
+		s.work.busy.Add(int64(time.Since(turn)))
 		if rests && s.calls.none() {
 			r.once.Do(func() { close(r.quiet) })
 		}
@@ -325,7 +331,7 @@ func (r *run) shutdown() {
 
 	drain, cancel := context.WithDeadline(context.Background(), latest(start.Add(grace), time.Now().Add(stopSlack/4)))
 	if err := s.outbox.Drain(drain); err != nil {
-		s.o.logger().Warn("selfheal: some notices could not be delivered before the end", "error", err)
+		s.logger().Warn("selfheal: some notices could not be delivered before the end", "error", err)
 	}
 	cancel()
 	<-r.scheduled // bounded by its own grace, which began when this did
@@ -340,6 +346,7 @@ func (r *run) shutdown() {
 	s.pump.stop(start.Add(grace + stopSlack))
 	s.endLife()
 	s.mu.Lock()
+	s.meter.stop(s.now())
 	s.ended = true
 	s.mu.Unlock()
 }

@@ -239,6 +239,7 @@ func (s *Supervisor) Status() Status {
 	if pump != nil {
 		st.Counts.Dropped, st.Stuck = pump.standing()
 	}
+	s.cleanStatus(&st)
 	return st
 }
 
@@ -253,7 +254,7 @@ func (e *entry) status(now incident.At, wall func(incident.At) time.Time, o inci
 			w.Hung = wall(incident.At(at - 1))
 		}
 		if p := c.panicked.Load(); p != nil {
-			w.Panic = p.Error()
+			w.Panic = e.s.errorText(p)
 		}
 	}
 	if e.module != nil {
@@ -270,28 +271,40 @@ func (e *entry) status(now incident.At, wall func(incident.At) time.Time, o inci
 		w.BreakerOpen = wall(o.BreakerTo)
 	}
 	for n := range o.Incidents {
+		o.Incidents[n].Incident = e.s.clean(o.Incidents[n].Incident)
+		o.Incidents[n].Why = e.s.redact.String(o.Incidents[n].Why)
 		w.Incidents = append(w.Incidents, incidentStatus(&o.Incidents[n], wall))
 	}
 	if o.BlindErr != nil {
-		w.Blind = o.BlindErr.Error()
+		w.Blind = e.s.errorText(o.BlindErr)
 	}
+	w.State = e.state(&o, known)
 	switch {
 	case e.problems != nil:
-		w.State, w.Problems = "invalid", *e.problems
+		w.Problems = *e.problems
 	case e.off:
-		w.State, w.Mode = "off", Off
-	case e.removing:
-		w.State = "removing"
-	case known && o.BlindErr != nil:
-		w.State = "blind"
-	case len(w.Incidents) > 0:
-		w.State = "sick"
-	case seen == 0:
-		w.State = "unknown"
-	default:
-		w.State = "healthy"
+		w.Mode = Off
 	}
 	return w
+}
+
+// state is how it stands, in a word. s.mu is held.
+func (e *entry) state(o *incident.Overview, known bool) string {
+	switch {
+	case e.problems != nil:
+		return "invalid"
+	case e.off:
+		return "off"
+	case e.removing:
+		return "removing"
+	case known && o.BlindErr != nil:
+		return "blind"
+	case len(o.Incidents) > 0:
+		return "sick"
+	case e.lastSeen.Load() == 0:
+		return "unknown"
+	}
+	return "healthy"
 }
 
 // firstStep is what it would run first.

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/internal/console"
 	"github.com/selfheal-go/selfheal/internal/incident"
 	"github.com/selfheal-go/selfheal/internal/outbox"
+	"github.com/selfheal-go/selfheal/internal/redact"
 	"github.com/selfheal-go/selfheal/internal/schedule"
 )
 
@@ -23,8 +25,9 @@ import (
 // and escalates to people. All of its methods are safe for concurrent use and
 // may be called from any callback.
 type Supervisor struct {
-	o     Options
-	alive atomic.Bool // Run has begun
+	o      Options
+	redact *redact.Redactor
+	alive  atomic.Bool // Run has begun
 
 	// mu guards the engine and what follows; it is never held while user code
 	// runs or anything blocks.
@@ -51,11 +54,15 @@ type Supervisor struct {
 	sched    *schedule.Scheduler
 	outbox   *outbox.Driver
 	policy   *policies
-	fallback *outbox.Plan // of Options.Escalate
-	heart    *heart       // nil without a dead man's switch
-	pump     *pump        // events to the log and the observer
+	fallback *outbox.Plan     // of Options.Escalate
+	heart    *heart           // nil without a dead man's switch
+	pump     *pump            // events to the log and the observer
+	history  *console.History // what happened lately, for the console
+	links    *links
 	calls    calls
 	counts   counts
+	meter    *meter
+	work     work // of the loop
 	// stormTold are the targets that were told of the storm; the loop alone uses it.
 	stormTold map[string]bool
 }
@@ -119,8 +126,11 @@ func (e *entry) hung() int64 {
 func New(o Options) *Supervisor {
 	s := &Supervisor{
 		o: o, born: time.Now(), entries: map[string]*entry{},
-		wake: make(chan struct{}, 1), policy: newPolicies(),
+		wake: make(chan struct{}, 1), policy: newPolicies(), meter: newMeter(),
 	}
+	s.redact = newRedactor(&s.o)
+	s.newHistory()
+	s.links = newLinks(&s.o.Console, o.Journal)
 	s.engine = incident.New(incident.Options{
 		Service: o.Service, IDs: newIDs(), Build: build(),
 		MaxConcurrent: o.MaxConcurrent, MaxRisk: o.MaxRisk, Gate: o.Gate != nil, Durable: o.Journal != nil,
@@ -320,7 +330,7 @@ func (s *Supervisor) poke() {
 // memory first; an error that wraps [ErrNotDurable] says that a crash would
 // forget it.
 func (s *Supervisor) ask(in incident.Input) error {
-	err, w := s.answer(in)
+	w, err := s.answer(in)
 	s.poke()
 	if err != nil {
 		return err
@@ -328,7 +338,7 @@ func (s *Supervisor) ask(in incident.Input) error {
 	return w.wait()
 }
 
-func (s *Supervisor) answer(in incident.Input) (error, *write) {
+func (s *Supervisor) answer(in incident.Input) (*write, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ds := s.engine.Step(s.now(), in)
@@ -339,7 +349,7 @@ func (s *Supervisor) answer(in incident.Input) (error, *write) {
 		}
 	}
 	s.decide(ds)
-	return err, s.written
+	return s.written, err
 }
 
 // ErrRunTwice is returned by a second Run.

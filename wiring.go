@@ -37,7 +37,7 @@ func (s *Supervisor) escalateProblems(watch string, problems []Problem, plan *ou
 	lines := make([]string, len(problems))
 	for i := range problems {
 		lines[i] = problems[i].Error()
-		s.o.logger().LogAttrs(context.Background(), slog.LevelError, "selfheal: invalid wiring: "+lines[i])
+		s.logger().LogAttrs(context.Background(), slog.LevelError, "selfheal: invalid wiring: "+lines[i])
 	}
 	if len(plan.Levels) == 0 {
 		return // nobody to tell: the log and Status have it

@@ -56,7 +56,7 @@ func StartWith(t testing.TB, o selfheal.Options, ws ...selfheal.Watch) *Trial {
 	}
 	tr := &Trial{t: t, pager: &Pager{}}
 	if o.Escalate.Empty() {
-		o.Escalate = escalate.To(tr.pager)
+		o.Escalate = escalate.To(escalate.Named("pager", tr.pager))
 	}
 	if o.Logger == nil {
 		o.Logger = discard()

@@ -179,6 +179,12 @@ func (e *Engine) ran(i *inc, in *Input) {
 	}
 	switch in.Result {
 	case Withdrawn:
+		if i.try > 1 { // an earlier try did run: its outcome stands, and what it owes
+			a.Tries--
+			e.finish(i, i.outcome, before)
+			e.next(i)
+			break
+		}
 		e.withdraw(i)
 	case OK:
 		e.taken(i)

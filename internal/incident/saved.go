@@ -1,6 +1,8 @@
 package incident
 
 import (
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -74,21 +76,14 @@ func (s *Saved) Apply(r Record, at Moment) {
 	}
 }
 
-// Watches names the watches of which something is left.
+// Watches names the watches of which something is left, sorted.
 func (s *Saved) Watches() []string {
-	var names []string
-	seen := map[string]bool{}
-	add := func(name string) {
-		if !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	}
+	names := map[string]bool{}
 	for k := range s.keys {
-		add(k.watch)
+		names[k.watch] = true
 	}
 	for name := range s.watches {
-		add(name)
+		names[name] = true
 	}
-	return names
+	return slices.Sorted(maps.Keys(names))
 }
