@@ -87,6 +87,15 @@ func BenchmarkTracker(b *testing.B) {
 			}
 			return rows.Close()
 		})
+		run("1000-rows", func() error {
+			rows, err := db.QueryContext(ctx, "many")
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+			}
+			return rows.Err()
+		})
 		run("tx", func() error {
 			x, err := db.BeginTx(ctx, nil)
 			if err != nil {

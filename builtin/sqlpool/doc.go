@@ -66,15 +66,16 @@
 // # When a person is called
 //
 // When the ladder is at its end, with who holds what; when a leak is suspected; when
-// one site is reclaimed twice in 24 h, or the pool healed three times: that is a
-// mistake in the program, and no step mends it.
+// one site leaks again within 24 h of being reclaimed, or the pool is exhausted again
+// after two heals: that is a mistake in the program, and no step mends it.
 //
 // # Costs
 //
-// A look at a pool with 100 connections in use takes some 16 µs and allocates nothing:
-// once a second, 0.002 % of a core. A tracker adds some 4 µs and 7 to 11 small
-// allocations to a query, most of it for the stack of the checkout, and some 30 ns to
-// a row: a query on loopback takes 100 µs. A context that cannot be cancelled becomes
-// one that can, for which some drivers start a goroutine. Nothing here starts a
-// goroutine of its own or depends on the operating system.
+// A look of all watches at a pool with 100 connections in use took 16 µs on an idle
+// machine and allocates nothing: once a second, 0.002 % of a core. A tracker added 4 to
+// 5 µs and 7 to 11 small allocations to a call, most of it for the stack of the
+// checkout, and some 40 ns to a row, where a query on loopback takes 90 µs. A context
+// that cannot be cancelled becomes one that can, for which drivers do more: with pgx 17
+// allocations a query. Nothing here starts a goroutine of its own or depends on the
+// operating system.
 package sqlpool

@@ -30,6 +30,7 @@ type server struct {
 	closeErr error
 	frozen   chan struct{} // while it is not nil no call returns before its context ends
 	deaf     bool          // nor then
+	invalid  bool          // no connection may be used again
 	thrash   time.Duration // what a call takes, times the square of how many there are
 	active   int
 
@@ -165,7 +166,13 @@ func (c *session) ResetSession(ctx context.Context) error {
 	defer c.enter("ResetSession")()
 	return nil
 }
-func (c *session) IsValid() bool { defer c.enter("IsValid")(); return true }
+func (c *session) IsValid() bool {
+	defer c.enter("IsValid")()
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return !c.s.invalid
+}
+
 func (c *session) CheckNamedValue(*driver.NamedValue) error {
 	defer c.enter("CheckNamedValue")()
 	return nil
@@ -178,6 +185,9 @@ func (c *session) ExecContext(ctx context.Context, query string, args []driver.N
 func (c *session) QueryContext(ctx context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
 	if err := c.do(ctx, "Query", query); err != nil {
 		return nil, err
+	}
+	if query == "many" {
+		return &result{c: c, left: 1000}, nil
 	}
 	return &result{c: c, left: 3}, nil
 }

@@ -1,6 +1,7 @@
 package sqlpool
 
 import (
+	"context"
 	"time"
 
 	"github.com/selfheal-go/selfheal/remediate"
@@ -23,4 +24,11 @@ func CloseTracker(t *Tracker) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
+}
+
+// Renew is a rebuild that is stopped at once.
+func Renew(t *Tracker) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.renew(ctx)
 }

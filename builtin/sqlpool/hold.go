@@ -253,6 +253,7 @@ type hold struct {
 	raw   bool
 	lost  bool
 	taken bool
+	off   bool
 }
 
 // look sees what the connection is used for. ok is false where nobody holds it.
@@ -267,7 +268,7 @@ func (c *conn) look(now time.Duration) (h hold, ok bool) {
 	}
 	h = hold{
 		c: c, seq: c.seq, uses: c.uses, ctx: c.ctx, held: now - c.since,
-		busy: c.busy, raw: c.raw, lost: c.lost, taken: c.taken != nil,
+		busy: c.busy, raw: c.raw, lost: c.lost, taken: c.taken != nil, off: c.off,
 	}
 	if !c.busy {
 		h.idle = now - c.seenAt
@@ -306,7 +307,7 @@ func (c *conn) take(h *hold, told *TakenError) (ended <-chan struct{}, ok bool) 
 func (c *conn) abandon(seq uint64) (mine, stuck bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.out || c.seq != seq || c.off {
+	if !c.out || c.seq != seq || c.taken == nil || c.off {
 		return false, false
 	}
 	if c.busy {

@@ -3,6 +3,7 @@ package sqlpool
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -43,10 +44,15 @@ func (t *Tracker) holder(h *hold) Holder {
 	}
 }
 
-func (t *Tracker) describe(ctx context.Context) string {
+func (t *Tracker) describe(ctx context.Context) (behalf string) {
 	if t.o.Describe == nil || ctx == nil {
 		return ""
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			behalf = printable(fmt.Sprintf("(TrackerOptions.Describe panicked: %v)", v))
+		}
+	}()
 	return printable(t.o.Describe(ctx))
 }
 
@@ -109,7 +115,7 @@ func (t *Tracker) survey() (s survey) {
 		switch {
 		case !ok:
 			continue
-		case h.taken:
+		case h.off:
 			s.taken++
 			continue
 		case h.busy:

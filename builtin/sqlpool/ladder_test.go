@@ -66,6 +66,26 @@ func TestAPoolThatIsHeldIsHealed(t *testing.T) {
 	})
 }
 
+// A program that forgets its connections again and again is healed for a while, and
+// then a person is told that it is no cure.
+func TestAHealThatIsRepeatedIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStand(t, 2, sqlpool.TrackerOptions{})
+		trial := selfhealtest.Start(t, watches(sqlpool.Module(s.options()))...)
+		s.traffic(t, 2, "x", time.Second)
+		for n := 1; ; n++ {
+			s.hoard(t, 2)
+			time.Sleep(20 * time.Minute)
+			require.Equal(t, min(n, 2), strings.Count(told(trial), "cancel-holders: healed"))
+			if n == 3 {
+				require.Equal(t, escalate.Masking, trial.Pager().Pages()[0].Incident.Reason)
+				return
+			}
+			require.Empty(t, trial.Pager().Pages())
+		}
+	})
+}
+
 // A database that gets slower the more is asked of it at once.
 func TestAPoolBeforeASlowDatabaseIsShrunkAndGetsItBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

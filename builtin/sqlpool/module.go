@@ -83,8 +83,8 @@ func (p *pack) extra() int {
 	return extra
 }
 
-// limits let only one ladder of a pool act at a time, and call a person when a heal
-// has to be repeated: a leak is a mistake of the program that no step mends.
+// limits let only one ladder of a pool act at a time, and call a person after so many
+// heals a day: a leak is a mistake of the program that no step mends.
 func (p *pack) limits(heals int) remediate.Limits {
 	return remediate.Limits{Exclusive: p.name(), Heals: remediate.Heals{N: heals, Within: 24 * time.Hour}}
 }
@@ -96,7 +96,7 @@ func (p *pack) exhausted() selfheal.Watch {
 	return selfheal.Watch{
 		Name: "exhausted", Detector: p.waits(1, detect.Critical, p.o.For),
 		For: max(p.o.For, 0), KeepFor: max(p.o.KeepFor, 0), Every: max(p.o.Every, 0),
-		Playbook: remediate.Playbook{Name: p.name() + "/exhausted", Steps: p.ladder(), Limits: p.limits(3)},
+		Playbook: remediate.Playbook{Name: p.name() + "/exhausted", Steps: p.ladder(), Limits: p.limits(2)},
 	}
 }
 
@@ -131,7 +131,7 @@ func (p *pack) waits(share float64, severity detect.Severity, hold time.Duration
 func (p *pack) leak() selfheal.Watch {
 	return selfheal.Watch{
 		Name: "leak", Detector: leaks{p}, Every: max(p.o.Every, 0),
-		Playbook: remediate.Playbook{Name: p.name() + "/leak", Steps: []remediate.Step{p.reclaim()}, Limits: p.limits(2)},
+		Playbook: remediate.Playbook{Name: p.name() + "/leak", Steps: []remediate.Step{p.reclaim()}, Limits: p.limits(1)},
 	}
 }
 

@@ -25,7 +25,8 @@ const (
 //
 // With a Tracker no setting is touched. Without one, SetMaxIdleConns and
 // SetConnMaxLifetime are lowered for 5 s and put back to Options.Settings; without
-// those it skips. It also skips within 10 min of the last time.
+// those it skips. It also skips within 10 min of the last time. Make the step once for a
+// pool: each knows only what it did itself.
 func Rebuild(o Options) remediate.Step { return newPack(o).rebuild() }
 
 func (p *pack) rebuild() remediate.Step {

@@ -45,7 +45,7 @@ func (p *pack) awaitHolders() remediate.Step {
 			h := &list[i]
 			in, _, ever := p.due(h, p.o.Tracker.locate(h))
 			switch {
-			case ever && in <= 0:
+			case ever && in <= 0, h.taken && !h.off && !h.busy:
 				return fmt.Errorf("sqlpool: a holder is past its time already: %w", remediate.ErrSkip)
 			case ever && in <= awaitFor && (h.idle >= idleFor || h.busy && h.held >= idleFor):
 				soon = true
@@ -117,28 +117,35 @@ func (p *pack) takeBack(ctx context.Context, req remediate.Request, why func(*ho
 	list := t.holds()
 	for i := range list {
 		h := &list[i]
+		if ctx.Err() != nil {
+			return fmt.Errorf("sqlpool: %d connections were taken back, and then: %w", taken, context.Cause(ctx))
+		}
+		if mine, _ := h.c.abandon(h.seq); mine { // its call was cancelled before, and went on until now
+			taken++
+			if p.writeOff(h.c) {
+				given++
+			}
+			continue
+		}
 		at := t.locate(h)
 		reason := why(h, at)
 		if reason == "" {
 			continue
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("sqlpool: %d connections were taken back, and then: %w", taken, context.Cause(ctx))
 		}
 		told := &TakenError{Site: at.site, Held: h.held.Round(time.Millisecond), Reason: reason}
 		ended, ok := h.c.take(h, told)
 		if !ok {
 			continue // it was used or returned since
 		}
-		if req.Log != nil {
-			req.Log.Warn("sqlpool: connection taken back", "site", at.site, "kind", at.kind, "held", h.held, "idle", h.idle,
-				"in_call", h.busy, "reason", reason, "for", t.describe(h.ctx), "stack", at.stack)
-		}
 		taken++
 		if ended != nil {
 			cancelled = append(cancelled, waiting{h, ended})
 		} else if p.writeOff(h.c) {
 			given++
+		}
+		if req.Log != nil {
+			req.Log.Warn("sqlpool: connection taken back", "site", at.site, "kind", at.kind, "held", h.held, "idle", h.idle,
+				"in_call", h.busy, "reason", reason, "for", t.describe(h.ctx), "stack", at.stack)
 		}
 	}
 	if taken == 0 {

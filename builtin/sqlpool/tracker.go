@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +22,8 @@ type TrackerOptions struct {
 	Skip []string
 	// Describe says on whose behalf a connection is held, by the context that it
 	// was checked out with: a request's id, a tenant. It is called when something is
-	// found or taken, never at a checkout; it must not block. nil: nobody says.
+	// found or taken, never at a checkout; it must not block. A panic of it is said in
+	// its place. nil: nobody says.
 	Describe func(ctx context.Context) string
 }
 
@@ -162,24 +165,19 @@ func (t *Tracker) forget(c *conn) {
 	delete(t.conns, c)
 }
 
-// renew closes all connections that nobody holds and lets those that are held not
-// be used again. It touches no setting of the *sql.DB.
+// renew closes all connections that nobody holds, and lets the others not be used
+// again once they are returned. It touches no setting of the *sql.DB.
 func (t *Tracker) renew(ctx context.Context) (closed, later int) {
 	t.era.Add(1)
-	var idle []*conn
 	t.mu.Lock()
-	for c := range t.conns {
-		if c.retire() {
-			idle = append(idle, c)
-		} else {
-			later++
-		}
-	}
+	all := slices.Collect(maps.Keys(t.conns))
 	t.mu.Unlock()
-	for _, c := range idle {
-		if ctx.Err() == nil {
+	for _, c := range all {
+		if ctx.Err() == nil && c.retire() {
 			_ = c.hangUp() // it is given up whatever the driver says
 			closed++
+		} else {
+			later++
 		}
 	}
 	return closed, later

@@ -24,7 +24,7 @@ import (
 
 // postgres is a server on a random port of the loopback.
 type postgres struct {
-	t    *testing.T
+	t    testing.TB
 	bin  string
 	dir  string
 	port int
@@ -33,7 +33,7 @@ type postgres struct {
 }
 
 // startPostgres starts a server that ends with the test.
-func startPostgres(t *testing.T) *postgres {
+func startPostgres(t testing.TB) *postgres {
 	t.Helper()
 	p := &postgres{t: t, bin: findPostgres(t)}
 	if os.Getuid() == 0 { // which PostgreSQL refuses to run as
@@ -132,7 +132,7 @@ func (p *postgres) pool(name string, most int) *pool {
 	return &pool{p, name, db, tracker}
 }
 
-func findPostgres(t *testing.T) string {
+func findPostgres(t testing.TB) string {
 	t.Helper()
 	if path, err := exec.LookPath("postgres"); err == nil {
 		if _, err := os.Stat(filepath.Join(filepath.Dir(path), "initdb")); err == nil {
@@ -153,7 +153,7 @@ func version(path string) int {
 }
 
 // missing skips the test, or fails it where services are required.
-func missing(t *testing.T, what string) {
+func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("SELFHEAL_REQUIRE_SERVICES") == "1" {
 		t.Fatalf("this test needs %s", what)
