@@ -96,7 +96,9 @@ func TestNoSecretLeaves(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
 	require.Equal(t, finding.Summary, (<-saw).Summary, "the action sees it as it is")
-	require.Eventually(t, func() bool { return strings.Contains(told.String(), "exhausted") && len(s.Status().Watches[0].Blind) > 0 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return strings.Contains(told.String(), "exhausted") && len(s.Status().Watches[0].Blind) > 0
+	}, 10*time.Second, 10*time.Millisecond)
 	status, err := json.Marshal(s.Status())
 	require.NoError(t, err)
 	served := httptest.NewRecorder()
