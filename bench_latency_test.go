@@ -4,7 +4,6 @@ package selfheal_test
 
 import (
 	"context"
-	"fmt"
 	"runtime/metrics"
 	"slices"
 	"strconv"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/selfheal-go/selfheal"
 	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -30,13 +30,28 @@ func percentiles(b *testing.B, ds []time.Duration, unit time.Duration, name stri
 }
 
 // BenchmarkPushToAction measures from Mailbox.Report to the first line of Run,
-// alone and beside 10,000 other watches.
+// alone, beside 10,000 other watches, and with a journal, which the intent to act
+// must reach first.
 func BenchmarkPushToAction(b *testing.B) {
-	for _, others := range []int{0, 10_000} {
-		b.Run(fmt.Sprintf("others=%d", others), func(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		others  int
+		durable bool
+	}{{"others=0", 0, false}, {"others=10000", 10_000, false}, {"journal", 0, true}} {
+		b.Run(c.name, func(b *testing.B) {
 			box := detect.NewMailbox()
 			acted := make(chan time.Time, 1)
-			s := selfheal.New(selfheal.Options{Escalate: nobody, Logger: quiet})
+			o := selfheal.Options{Escalate: nobody, Logger: quiet}
+			if c.durable {
+				j, err := selfheal.OpenJournal(b.TempDir())
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer j.Close()
+				o.Journal, o.Escalate = j, escalate.To(escalate.Named("nobody", nobody.Levels[0].To[0]))
+			}
+			others := c.others
+			s := selfheal.New(o)
 			s.Watch(selfheal.Watch{
 				Name: "pushed", Detector: box, KeepFor: -1,
 				Playbook: remediate.Playbook{Limits: unlimited, Steps: []remediate.Step{{

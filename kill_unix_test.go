@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -233,6 +234,51 @@ func TestKilledAtRandom(t *testing.T) {
 	require.Empty(t, p.wrong)
 	require.NotEmpty(t, p.triggers)
 	t.Logf("%d kills: %d attempts, %d incidents paged, %d faults set", rounds, len(runs), len(p.triggers), down)
+}
+
+// A program that is stopped for longer than every time-out of its own, and goes
+// on, has lost nothing and doubled nothing: late readings are no reason to act.
+func TestStoppedForLongerThanEveryTimeout(t *testing.T) {
+	if os.Getenv("SELFHEAL_LONG") == "" {
+		t.Skip("it takes a minute, in which the supervisor calms down again: set SELFHEAL_LONG=1")
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	p := &pager{triggers: map[string]string{}, resolves: map[string]string{}}
+	server := httptest.NewServer(p)
+	defer server.Close()
+	touch := func(file string) { require.NoError(t, os.WriteFile(filepath.Join(dir, file), nil, 0o600)) }
+	touch("down")
+	touch("sick")
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), "SELFHEAL_TEST_VICTIM="+dir, "SELFHEAL_TEST_PAGER="+server.URL)
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	require.Eventually(t, func() bool {
+		b, _ := os.ReadFile(filepath.Join(dir, "world"))
+		return len(b) > 0
+	}, 20*time.Second, time.Millisecond)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGSTOP))
+	time.Sleep(12 * time.Second) // the time-out of a look and of a notice is 10 s
+	touch("sick")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))
+	time.Sleep(2 * time.Second)
+	runs := strings.Count(strings.Join(lines(t, dir), "\n")+"\n", "run ")
+	require.LessOrEqual(t, runs, 1, "it is the sick one: nothing is judged by what it saw while it was late")
+	_ = os.Remove(filepath.Join(dir, "sick"))
+	_ = os.Remove(filepath.Join(dir, "down"))
+	for end := time.Now().Add(90 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		left := owed(t, dir, p)
+		if left == "" {
+			break
+		}
+		require.True(t, time.Now().Before(end), "still owed: %s", left)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	require.Empty(t, p.wrong)
 }
 
 func lines(t *testing.T, dir string) []string {
