@@ -13,10 +13,11 @@ import (
 // queue of its own.
 func (s *Supervisor) remember(e Event) {
 	a := e.Meta()
-	l := console.Line{Seq: a.Seq, Time: a.Time, Watch: a.Watch, Key: a.Key, Incident: a.Incident, Text: e.String()}
+	clean := s.redact.String
+	l := console.Line{Seq: a.Seq, Time: a.Time, Watch: a.Watch, Key: clean(a.Key), Incident: a.Incident, Text: clean(e.String())}
 	var n console.News
 	found := func(f *detect.Finding) {
-		n.Found, n.Severity, n.Summary, n.Unit = true, f.Severity.String(), f.Summary, f.Unit
+		n.Found, n.Severity, n.Summary, n.Unit = true, f.Severity.String(), clean(f.Summary), f.Unit
 		n.Value, n.Limit = finite(f.Value), finite(f.Limit)
 	}
 	switch e := e.(type) {
@@ -31,7 +32,7 @@ func (s *Supervisor) remember(e Event) {
 	case EventStep:
 		t := AttemptStatus{Step: e.Attempt.Step, Outcome: e.Attempt.Outcome, Started: e.Attempt.Started, Ended: e.Attempt.Ended}
 		if e.Attempt.Err != nil {
-			t.Error = e.Attempt.Err.Error()
+			t.Error = s.errorText(e.Attempt.Err)
 		}
 		n.Rung = &console.Rung{Step: t.Step}
 		climbed(n.Rung, &t)
@@ -53,7 +54,7 @@ func (s *Supervisor) watched(ins []incident.Input) {
 			}
 			found := make([]console.Reading, 0, len(in.Findings))
 			for _, f := range in.Findings {
-				found = append(found, console.Reading{Key: f.Key, Value: finite(f.Value)})
+				found = append(found, console.Reading{Key: s.redact.String(f.Key), Value: finite(f.Value)})
 			}
 			s.history.Looked(in.Watch, s.born.Add(in.Started), found)
 		case incident.InGathered:

@@ -295,6 +295,7 @@ func TestASignedLinkShowsAndActsOnce(t *testing.T) {
 				require.Equal(t, "no-referrer", w.Header().Get("Referrer-Policy"))
 			}
 		}
+		synctest.Wait()
 		require.Zero(t, ran)
 		require.Empty(t, asked, "to look takes no authority")
 		require.Len(t, trial.Supervisor().Status().Proposals, 1)
@@ -315,6 +316,7 @@ func TestASignedLinkShowsAndActsOnce(t *testing.T) {
 		for range 3 {
 			require.NotEqual(t, http.StatusOK, b.ask(http.MethodPost, u.Path, body, form...).Code)
 		}
+		synctest.Wait()
 		require.Equal(t, 1, ran)
 
 		ack, _ := url.Parse(linksOf(called.Pages(), "Acknowledge")[0])
@@ -338,6 +340,7 @@ func TestALinkIsNoAuthority(t *testing.T) {
 			w := b.get(u.Path + "?t=" + url.QueryEscape(string(bad)))
 			require.Equal(t, http.StatusBadRequest, w.Code)
 		}
+		synctest.Wait()
 		require.Zero(t, ran)
 	})
 }
@@ -352,9 +355,11 @@ func TestApprovalIsOfThePlanThatWasShown(t *testing.T) {
 		require.Contains(t, b.page("/"), "May drop run on store[a]?")
 		require.Equal(t, http.StatusConflict, b.ask(http.MethodPost, "/api/approve", fmt.Sprintf(`{"proposal":%q,"plan":"another"}`, p.ID)).Code)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		require.Zero(t, ran)
 		require.Equal(t, http.StatusOK, b.ask(http.MethodPost, "/api/approve", fmt.Sprintf(`{"proposal":%q,"plan":%q}`, p.ID, p.Fingerprint)).Code)
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		require.Equal(t, 1, ran)
 	})
 }

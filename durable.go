@@ -139,10 +139,14 @@ func (s *Supervisor) reconcile(notices []outbox.Record) {
 		in.State, in.Closed = escalate.Closed, time.Now()
 		over = append(over, outbox.Resolve{DedupKey: key, Incident: in, At: in.Closed})
 	}
-	for _, id := range s.engine.Told() {
-		if entries[id] == nil {
-			s.step(incident.Input{Kind: incident.InUntold, Incident: id})
+	said := func(id string) (escalate.Reason, bool) {
+		if e := entries[id]; e != nil {
+			return e.Last.Incident.Reason, true
 		}
+		return "", false
+	}
+	for _, id := range s.engine.Untold(said) {
+		s.step(incident.Input{Kind: incident.InUntold, Incident: id})
 	}
 	s.mu.Unlock()
 	slices.SortFunc(over, func(a, b outbox.Resolve) int { return strings.Compare(a.DedupKey, b.DedupKey) })

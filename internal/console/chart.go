@@ -26,10 +26,12 @@ const (
 	chartWidth  = 320.0
 	chartHeight = 72.0
 	chartMargin = 6.0
+	mostMarks   = 12
 )
 
-// newChart draws an incident; nil where there is nothing to see.
-func newChart(in *Incident) *chart {
+// newChart draws an incident with at most that many points; nil where there is
+// nothing to see.
+func newChart(in *Incident, points int) *chart {
 	if len(in.Samples) < 2 || !hasValues(in.Samples) && in.Limit == 0 {
 		return nil
 	}
@@ -75,7 +77,11 @@ func newChart(in *Incident) *chart {
 		}
 		run.Reset()
 	}
-	for _, s := range in.Samples {
+	every := (len(in.Samples) + points - 1) / points
+	for n, s := range in.Samples {
+		if n%every != 0 && n != len(in.Samples)-1 && !s.Clear {
+			continue
+		}
 		if s.Clear {
 			flush()
 			continue
@@ -86,7 +92,10 @@ func newChart(in *Incident) *chart {
 	for _, m := range in.Marks {
 		switch m.Kind {
 		case "start", "step", "undo", "page", "approve", "reject":
-			c.Marks = append(c.Marks, chartMark{x(m.At), m.Kind, clock(m.At) + " " + m.Text})
+			if len(c.Marks) >= mostMarks {
+				continue
+			}
+			c.Marks = append(c.Marks, chartMark{x(m.At), m.Kind, clock(m.At) + " " + cut(m.Text, longestName)})
 		}
 	}
 	c.Label += fmt.Sprintf(", %d actions, over %s", len(c.Marks), short(span))

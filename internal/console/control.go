@@ -11,10 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
-// maxBody bounds what is posted.
-const maxBody = 64 << 10
+const (
+	maxBody      = 64 << 10 // of what is posted
+	longestField = 1000     // bytes of a name or an id
+)
 
 // posted is what a control is told, from a form or as JSON.
 type posted struct {
@@ -90,12 +93,17 @@ func duration(s string) (time.Duration, error) {
 // order is what was posted, with what each control needs.
 func (p *posted) order(kind string) (Order, error) {
 	d, err := duration(p.For)
+	for _, s := range []string{p.Watch, p.Key, p.Incident, p.Proposal, p.Silence, p.Plan} {
+		if err == nil && (len(s) > longestField || !utf8.ValidString(s)) {
+			err = fmt.Errorf("%w: a name or id has more than %d bytes, or is not UTF-8", ErrBad, longestField)
+		}
+	}
 	o := Order{
 		Control: Control{
-			Kind: kind, Watch: cut(p.Watch, 500), Key: cut(p.Key, 500), Incident: cut(p.Incident, 200),
-			Proposal: cut(p.Proposal, 200), Silence: cut(p.Silence, 200),
+			Kind: kind, Watch: p.Watch, Key: p.Key, Incident: p.Incident,
+			Proposal: p.Proposal, Silence: p.Silence,
 		},
-		Reason: cut(p.Reason, 1000), For: d, Labels: p.Labels, Fingerprint: cut(p.Plan, 200),
+		Reason: cut(p.Reason, 1000), For: d, Labels: p.Labels, Fingerprint: p.Plan,
 	}
 	need := func(name, value, say string) {
 		if err == nil && value == "" {

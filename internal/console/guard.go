@@ -19,7 +19,7 @@ func newHosts(names []string, base *url.URL) (hosts, error) {
 	h := hosts{}
 	for _, n := range names {
 		if n == "" || n != "*" && strings.ContainsAny(n, "/*@ ") {
-			return nil, fmt.Errorf("Hosts: %q is not the name of a host: give what stands between // and the next slash in its address, or \"*\" for any", n)
+			return nil, fmt.Errorf("the host %q of Hosts is not the name of a host: give what stands between // and the next slash in its address, or \"*\" for any", n)
 		}
 		h[hostname(n)] = true
 	}

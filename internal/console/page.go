@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,11 +15,16 @@ import (
 // How much of what there may be very many is on one page: little enough that it
 // stays below 100 KB whatever happens.
 const (
-	openPerPage   = 12
+	openPerPage   = 6
 	rowsPerPage   = 50
-	pastPerPage   = 20
+	pastPerPage   = 15
 	linesPerPage  = 200
+	rungsInList   = 8
+	openPoints    = 60 // of a chart
+	pastPoints    = 30
 	longestSearch = 200
+	longestName   = 120
+	longestText   = 160
 )
 
 // query is which part of everything a reader looks at.
@@ -186,6 +192,32 @@ type card struct {
 	Whole    bool   // with everything that happened
 	Back     string // where a form returns to
 	Ended    string
+	More     int // rungs that are not shown
+	// WatchGlob and KeyGlob match it, for a silence.
+	WatchGlob, KeyGlob string
+}
+
+// brief cuts what a detector or an action wrote at length: in a list there is room
+// for the beginning. It returns how many rungs it left out.
+func brief(in *Incident) (left int) {
+	for _, s := range []*string{&in.Watch, &in.Key, &in.Reason, &in.AckedBy} {
+		*s = cut(*s, longestName)
+	}
+	for _, s := range []*string{&in.Summary, &in.Why, &in.Detail} {
+		*s = cut(*s, longestText)
+	}
+	if in.Proposal != nil {
+		p := *in.Proposal
+		p.Target = cut(p.Target, longestName)
+		in.Proposal = &p
+	}
+	in.Symptoms = in.Symptoms[:min(len(in.Symptoms), 5)]
+	left = max(len(in.Ladder)-rungsInList, 0)
+	in.Ladder = slices.Clone(in.Ladder[:len(in.Ladder)-left])
+	for n := range in.Ladder {
+		in.Ladder[n].Error = cut(in.Ladder[n].Error, longestText)
+	}
+	return left
 }
 
 type proof struct{ Name, Href string }
@@ -195,12 +227,24 @@ func (h *Handler) card(v *view, in *Incident, whole bool) card {
 	if in.Closed.IsZero() {
 		full.Trail, _ = h.src.Trail(in.ID) // which is not copied for those whom nobody looks at
 	}
-	c := card{ID: incidentID(in.ID), Incident: &full, Chart: newChart(&full), Controls: h.controls() && in.Closed.IsZero(), Whole: whole}
-	if whole {
-		c.Back = "incident?" + url.Values{"id": {in.ID}}.Encode()
+	c := card{
+		ID: incidentID(in.ID), Incident: &full, Controls: h.controls() && in.Closed.IsZero(), Whole: whole, Ended: ended(in),
+		WatchGlob: glob(in.Watch), KeyGlob: glob(in.Key),
 	}
-	c.Ended = ended(in)
-	for _, e := range in.Evidence[:min(len(in.Evidence), 40)] {
+	most, points := 40, keptSamples
+	switch {
+	case whole:
+		c.Back = "incident?" + url.Values{"id": {in.ID}}.Encode()
+	case in.Closed.IsZero():
+		most, points = 4, openPoints
+	default:
+		most, points = 0, pastPoints
+	}
+	c.Chart = newChart(&full, points)
+	if !whole {
+		c.More = brief(&full)
+	}
+	for _, e := range in.Evidence[:min(len(in.Evidence), most)] {
 		p := proof{Name: e.Name}
 		switch {
 		case web(e.Ref) != "":
@@ -262,10 +306,12 @@ func (h *Handler) pastPiece(v *view, in *Incident) string {
 
 func (h *Handler) rowPiece(v *view, w *Watch) string {
 	return v.piece(watchID(w.Name), func() string {
+		short := *w
+		short.Why = cut(short.Why, longestText)
 		return h.render("row", struct {
 			ID string
-			*Watch
-		}{watchID(w.Name), w})
+			Watch
+		}{watchID(w.Name), short})
 	})
 }
 

@@ -37,7 +37,7 @@ func (h *Handler) overview(w http.ResponseWriter, r *http.Request) {
 	for n := range v.Watches {
 		counts[v.Watches[n].State]++
 	}
-	for _, name := range watchStates() {
+	for _, name := range watchStates {
 		if counts[name] > 0 || name == s.q.State {
 			data.States = append(data.States, state{name, counts[name], name == s.q.State})
 		}

@@ -148,12 +148,12 @@ func (vs *views) make(next, last *view, done chan struct{}) *view {
 
 // cut orders the view and finds out what changed since the last one.
 func (v *view) cut(last *view, one map[string]string) {
-	slices.SortFunc(v.Watches, func(a, b Watch) int {
-		return cmp.Or(cmp.Compare(urgency(a.State), urgency(b.State)), strings.Compare(a.Name, b.Name))
+	v.Watches = sorted(v.Watches, func(a, b *Watch) int {
+		return cmp.Or(urgency(a.State)-urgency(b.State), strings.Compare(a.Name, b.Name))
 	})
-	slices.SortFunc(v.Open, func(a, b Incident) int {
-		return cmp.Or(boolean(b.Proposal != nil, a.Proposal != nil), strings.Compare(a.Severity, b.Severity),
-			boolean(b.Told, a.Told), b.Found.Compare(a.Found), strings.Compare(a.ID, b.ID))
+	v.Open = sorted(v.Open, func(a, b *Incident) int {
+		return cmp.Or(first(a.Proposal != nil, b.Proposal != nil), strings.Compare(a.Severity, b.Severity),
+			first(a.Told, b.Told), b.Found.Compare(a.Found), strings.Compare(a.ID, b.ID))
 	})
 	if last != nil {
 		v.version = last.version + 1
@@ -223,22 +223,34 @@ func (v *view) incident(id string) (*Incident, bool) {
 	return in, ok
 }
 
+// sorted returns a sorted copy. What is sorted is large, so it is moved once.
+func sorted[T any](all []T, by func(a, b *T) int) []T {
+	order := make([]*T, len(all))
+	for n := range all {
+		order[n] = &all[n]
+	}
+	slices.SortFunc(order, by)
+	out := make([]T, len(all))
+	for n, x := range order {
+		out[n] = *x
+	}
+	return out
+}
+
 // urgency orders the states of watches: what is wrong comes first.
 func urgency(state string) int {
-	for n, s := range watchStates() {
+	for n, s := range watchStates {
 		if s == state {
 			return n
 		}
 	}
-	return len(watchStates())
+	return len(watchStates)
 }
 
-func watchStates() []string {
-	return []string{"sick", "blind", "invalid", "removing", "unknown", "off", "healthy"}
-}
+var watchStates = [...]string{"sick", "blind", "invalid", "removing", "unknown", "off", "healthy"}
 
-// boolean is -1 where only a holds, and 1 where only b does.
-func boolean(b, a bool) int {
+// first is -1 where only a holds, and 1 where only b does.
+func first(a, b bool) int {
 	switch {
 	case a && !b:
 		return -1

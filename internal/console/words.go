@@ -18,7 +18,6 @@ func functions() template.FuncMap {
 		"span":    func(from, to time.Time) string { return short(to.Sub(from)) },
 		"slug":    func(s string) string { return strings.ReplaceAll(s, " ", "-") },
 		"join":    func(s []string) string { return strings.Join(s[:min(len(s), 20)], ", ") },
-		"glob":    glob,
 		"matches": matches,
 	}
 }
@@ -105,11 +104,11 @@ func web(s string) string {
 	return s
 }
 
-// glob matches a name and nothing else: what is special in a glob is replaced by
-// ?, which matches it too.
+// glob matches a name and little else: a star in it becomes a ?, which matches it
+// too.
 func glob(s string) string {
 	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(`*?[]\`, r) {
+		if r == '*' {
 			return '?'
 		}
 		return r

@@ -199,10 +199,7 @@ func (e *Engine) handle(in *Input) {
 	case InDegraded:
 		e.set(&e.degraded, in)
 	case InUntold:
-		if i := e.byID[in.Incident]; i != nil {
-			e.untold(i)
-			e.rearm(i)
-		}
+		e.untold(in.Incident)
 	case InStop:
 		e.stop()
 	case InTick:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
@@ -148,7 +149,12 @@ func (e *Engine) start(i *inc, s *remediate.Step) {
 func (e *Engine) run(i *inc, s *remediate.Step) {
 	i.phase = acting
 	i.unwell = false
-	e.touch(i)
+	if mutant(mutAttemptUnrecorded) {
+		i.unsaved = false
+		e.unsaved.incidents = slices.DeleteFunc(e.unsaved.incidents, func(j *inc) bool { return i == j })
+	} else {
+		e.touch(i)
+	}
 	d := Decision{
 		Kind: DoRun, Watch: i.w.Name, Incident: i.id, Key: i.key, Step: i.rung,
 		Attempt: i.number, Try: i.try, Finding: i.finding,
@@ -175,11 +181,13 @@ func (e *Engine) ran(i *inc, in *Input) {
 	a.Tries, a.Err = i.try, in.Err
 	i.fresh = e.now // what was seen while it ran says nothing about the next rung
 	if in.Abandoned {
-		e.abandon(i, i.number)
+		if e.abandon(i, i.number); mutant(mutHungHolds) {
+			return
+		}
 	}
 	switch in.Result {
 	case Withdrawn:
-		if i.try > 1 { // an earlier try did run: its outcome stands, and what it owes
+		if i.try > 1 && !mutant(mutRetryWithdrawn) { // an earlier try did run: its outcome stands, and what it owes
 			a.Tries--
 			e.finish(i, i.outcome, before)
 			e.next(i)
@@ -218,8 +226,8 @@ func (e *Engine) withdraw(i *inc) {
 	e.disown(i, i.number)
 	i.record = i.record[:len(i.record)-1]
 	i.number--
-	if i.permit {
-		e.budget = e.budget[:max(len(e.budget)-1, 0)]
+	if n := slices.Index(e.budget, i.climb.began); i.permit && n >= 0 { // others may have begun since
+		e.budget = slices.Delete(e.budget, n, n+1)
 		e.unsaved.budget = true
 	}
 	e.endTrial(i)

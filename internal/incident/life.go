@@ -266,7 +266,7 @@ func (e *Engine) clear(i *inc) {
 
 // kept is where KeepFor is over and the key is still well.
 func (e *Engine) kept(i *inc) {
-	if e.flapping(i) {
+	if e.flapping(i) || mutant(mutNeverCloses) {
 		if i.rail != remediate.RailFlapping {
 			e.hold(i, remediate.RailFlapping, "it opens and closes again and again", never)
 		}

@@ -158,7 +158,7 @@ func (e *Engine) absent(i *inc, started At) {
 	case undoing:
 		i.back = false
 	case verifying:
-		if !i.asked && started >= i.fresh {
+		if !i.asked && (started >= i.fresh || mutant(mutClaim)) {
 			e.judge(i)
 		}
 	case clearing:

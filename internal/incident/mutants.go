@@ -44,4 +44,21 @@ const (
 	mutUndoLost
 	mutUndoEarly
 	mutEnd
+
+	// Of what outlives a life, and of how answers are taken in: for the simulator.
+	mutBudgetForgotten
+	mutBreakerForgotten
+	mutCooldownForgotten
+	mutAttemptUnrecorded
+	mutAttemptAgain
+	mutUndoUnrecorded
+	mutHaltForgotten
+	mutSilenceForgotten
+	mutSilenceForEver
+	mutStormForgotten
+	mutClaim
+	mutHungHolds
+	mutRetryWithdrawn
+	mutNeverCloses
+	mutLivesEnd
 )

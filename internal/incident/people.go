@@ -267,9 +267,18 @@ func (s *Silence) matches(watch, key string, labels map[string]string) bool {
 	return true
 }
 
-// trimSilences forgets the silences that have expired.
+// trimSilences forgets the silences that have expired, on record too: after a
+// reboot, which no clock can bridge, they would be in force once more.
 func (e *Engine) trimSilences() {
-	e.silences = slices.DeleteFunc(e.silences, func(s *Silence) bool { return s.Until <= e.now })
+	e.silences = slices.DeleteFunc(e.silences, func(s *Silence) bool {
+		if s.Until > e.now {
+			return false
+		}
+		if !mutant(mutSilenceForEver) {
+			e.touchSilence(s)
+		}
+		return true
+	})
 }
 
 // glob matches * with any characters and ? with one; "" matches everything.

@@ -194,7 +194,7 @@ func (e *Engine) touchWatch(w *watch) {
 }
 
 func (e *Engine) touchSilence(s *Silence) {
-	if e.o.Durable {
+	if e.o.Durable && !mutant(mutSilenceForgotten) {
 		e.unsaved.silences = append(e.unsaved.silences, s)
 	}
 }
@@ -227,6 +227,9 @@ func (e *Engine) Records() []Record {
 		}
 	}
 	for _, w := range u.watches {
+		if mutant(mutBreakerForgotten) {
+			break
+		}
 		rs = append(rs, Record{Watch: e.watchRecord(w)})
 	}
 	for _, s := range u.silences {
@@ -235,13 +238,13 @@ func (e *Engine) Records() []Record {
 	for n := range u.strays {
 		rs = append(rs, Record{Stray: &u.strays[n]})
 	}
-	if u.budget {
+	if u.budget && !mutant(mutBudgetForgotten) {
 		rs = append(rs, Record{Budget: e.budgetRecord()})
 	}
-	if u.halt {
+	if u.halt && !mutant(mutHaltForgotten) {
 		rs = append(rs, Record{Halt: e.haltRecord()})
 	}
-	if u.storm {
+	if u.storm && !mutant(mutStormForgotten) {
 		rs = append(rs, Record{Storm: e.stormRecord()})
 	}
 	*u = unsaved{}
@@ -269,6 +272,9 @@ func (e *Engine) incidentRecord(i *inc) *IncidentRecord {
 		r.ApprovedIn = i.approved - e.now
 	}
 	for _, o := range i.owed {
+		if mutant(mutUndoUnrecorded) {
+			break
+		}
 		x := OwedRecord{Attempt: o.attempt, Step: i.w.Playbook.Steps[o.step].Name, Tries: o.tries, Scope: i.w.Playbook.Steps[o.step].Scope, Memo: o.memo, Failed: o.failed, Joined: o.joined}
 		if m := o.shared; m != nil {
 			x.Measure = i.w.Playbook.Steps[o.step].Measure

@@ -170,6 +170,9 @@ func (e *Engine) adopt(w *watch, o *orphan) {
 		m := w.remember(r.Snapshot.Finding.Key, e.now)
 		m.last = r.Snapshot.ID
 		m.cooldown = e.now + r.CooldownIn
+		if mutant(mutCooldownForgotten) {
+			m.cooldown = 0
+		}
 		m.heals, m.flips = ats(e.now, r.HealsAgo), ats(e.now, r.FlipsAgo)
 		if r.MaskTold {
 			m.maskTold = e.now - r.MaskToldAgo
@@ -228,6 +231,9 @@ func (e *Engine) goOn(i *inc, r *IncidentRecord) {
 	if r.Parked {
 		i.attempt().Outcome = remediate.Running
 	}
+	if mutant(mutAttemptAgain) && len(i.record) > 0 && i.attempt().Outcome == remediate.Running {
+		i.record[len(i.record)-1].Outcome = remediate.Failed
+	}
 	flying := len(i.record) > 0 && i.attempt().Outcome == remediate.Running
 	switch {
 	case flying && !i.over && i.w.Mode != Shadow && i.stepIs(i.attempt().Step):
@@ -238,7 +244,12 @@ func (e *Engine) goOn(i *inc, r *IncidentRecord) {
 		e.wait(i)
 	case r.Undoing:
 		if i.undoThen == parking || i.undoThen == climbing {
-			// What the end of that life put back is put back; the ladder goes on.
+			// What the end of that life put back is put back; the ladder goes on, if it
+			// was not over.
+			if i.over {
+				e.afterLadder(i)
+				return
+			}
 			i.phase = waiting
 			e.wait(i)
 			return
@@ -408,13 +419,24 @@ func (e *Engine) Knows(id string) bool {
 	return false
 }
 
-// Told returns the incidents of which people were told, as far as was recorded.
-func (e *Engine) Told() []string {
+// Untold returns the ids of what goes on and is recorded as told, but not as those
+// who deliver it know it: the process died in between. said is what they know: the
+// reason that they last told of an id, and whether they know of it at all.
+func (e *Engine) Untold(said func(id string) (escalate.Reason, bool)) []string {
 	var ids []string
 	for id, i := range e.byID {
-		if i.told && i.acked == 0 {
+		why, known := said(id)
+		if i.told && i.w.Pages && i.owedTell == "" && (known && why != i.reason || !known && i.acked == 0) {
 			ids = append(ids, id)
 		}
+	}
+	for _, w := range e.watches {
+		if _, known := said(w.blindID); w.blindTold && w.Pages && !known {
+			ids = append(ids, w.blindID)
+		}
+	}
+	if _, known := said(e.storm.id); e.storm.on && !known {
+		ids = append(ids, e.storm.id)
 	}
 	slices.Sort(ids)
 	return ids
@@ -422,11 +444,18 @@ func (e *Engine) Told() []string {
 
 // untold tells people again of what was recorded as told and never reached those
 // who deliver it: the process died in between.
-func (e *Engine) untold(i *inc) {
-	i.told = false
-	why := i.reason
-	if why == "" {
-		why = escalate.NobodyTold
+func (e *Engine) untold(id string) {
+	if i := e.byID[id]; i != nil {
+		i.told = false
+		why := i.reason
+		if why == "" {
+			why = escalate.NobodyTold
+		}
+		e.page(i, why, i.detail)
+		e.rearm(i)
+	} else if w := e.blindWith(id); w != nil {
+		e.tellWatch(w, escalate.Trigger, e.blindIncident(w))
+	} else if e.storm.on && e.storm.id == id {
+		e.tellStorm(escalate.Trigger)
 	}
-	e.page(i, why, i.detail)
 }

@@ -106,6 +106,7 @@ func (e *Engine) fire() {
 	if len(e.orphans) > 0 {
 		e.tellOrphans()
 	}
+	e.trimSilences()
 	for len(e.timers) > 0 && e.timers[0].timerAt() <= e.now {
 		switch t := e.timers[0].(type) {
 		case *inc:
@@ -135,6 +136,11 @@ func (e *Engine) Next() (at At, ok bool) {
 	}
 	if e.storm.on && !e.storm.sticky {
 		next = min(next, e.storm.lastNew+stormCalm)
+	}
+	if e.o.Durable {
+		for _, s := range e.silences {
+			next = min(next, s.Until)
+		}
 	}
 	next = min(next, e.orphansDue(), e.healthyAt)
 	return next, next != never

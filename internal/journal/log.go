@@ -285,6 +285,9 @@ func (l *Log) abandon() {
 }
 
 func (l *Log) fault(doing string, err error) {
+	if mutant(mutPanics) {
+		panic("planted")
+	}
 	l.trouble.Failures++
 	l.trouble.Last = fmt.Errorf("%s: %w", doing, err)
 }

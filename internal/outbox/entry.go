@@ -169,6 +169,9 @@ func (m *Machine) resolve(in Resolve) {
 			informed = append(informed, l.target.name)
 		}
 	}
+	if mutant(mutResolveLost) {
+		people = nil
+	}
 	if m.stopped {
 		if len(people)+len(informed) > 0 {
 			e.last.Kind = escalate.Resolve

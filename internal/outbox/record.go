@@ -142,6 +142,9 @@ func (m *Machine) record(from int) {
 	}
 	clear(m.dirty)
 	m.dirty = m.dirty[:0]
+	if mutant(mutRecordLate) {
+		from = len(m.out)
+	}
 	m.out = slices.Insert(m.out, from, records...)
 }
 

@@ -70,6 +70,9 @@ func (m *Machine) revived(key string, s *Entry) {
 				it.n.Incident, it.version = e.last.Incident, e.version
 			}
 			m.ids = max(m.ids, m.number(it.n.ID))
+			if mutant(mutNewID) {
+				it.n.ID = m.id()
+			}
 			l.queue = append(l.queue, it)
 			m.stats.Owed++
 		}

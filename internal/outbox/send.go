@@ -170,6 +170,9 @@ func (m *Machine) giveUp(l *lane, why error) {
 		m.stats.Kept++
 		return
 	}
+	if why == ErrRefused && mutant(mutRefusedDropped) {
+		return
+	}
 	trigger := !head.inform && head.n.Kind == escalate.Trigger
 	if trigger && l.calls > 0 {
 		l.calls-- // whoever was not reached was not told before

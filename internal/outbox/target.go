@@ -91,6 +91,9 @@ func (m *Machine) free(t *target, once bool) bool {
 	if t.flight != nil || t.stuck {
 		return false
 	}
+	if mutant(mutOneStuckAll) && m.anyStuck() {
+		return false
+	}
 	return m.now >= t.ready() || once && m.now >= t.allowed()
 }
 
@@ -177,7 +180,7 @@ func (m *Machine) forgetTarget(t *target) {
 
 func (m *Machine) freed(name string) {
 	t := m.targets[name]
-	if t == nil || !t.stuck {
+	if t == nil || !t.stuck || mutant(mutNeverFreed) {
 		return
 	}
 	t.stuck = false

@@ -1,0 +1,216 @@
+package monitor
+
+import (
+	"slices"
+	"time"
+
+	"github.com/selfheal-go/selfheal/internal/incident"
+)
+
+const (
+	uncleanEnds   = 3
+	uncleanWithin = time.Hour
+	healthyAfter  = 10 * time.Minute
+	calmFor       = 30 * time.Second
+)
+
+// Began is when a process begins its life, with what it found on the disk.
+func (q *Machine) Began(at time.Duration, found []incident.Record) {
+	x := (*machine)(q)
+	x.life++
+	x.alive, x.began, x.durable, x.degraded, x.stopping = true, at, 0, false, false
+	x.calmFrom, x.tiltUntil, x.safeMode = at, 0, 0
+	clear(x.permits)
+	clear(x.calls)
+	x.restored(found)
+	for _, s := range x.silences {
+		s.latest = max(s.latest, at+s.long)
+	}
+	unclean := 0
+	for _, l := range slices.Backward(x.lives) {
+		if l.healthy || at-l.began > uncleanWithin {
+			break
+		}
+		if !l.clean {
+			unclean++
+		}
+	}
+	if unclean >= uncleanEnds {
+		x.safeMode = at + healthyAfter - rounding
+	}
+	x.lives = append(x.lives, lifeFact{began: at})
+	x.halt.before = x.halt.on
+}
+
+// restored checks that every act that the world saw is in what a life finds, and
+// every measure that is to be put back.
+func (x *machine) restored(found []incident.Record) {
+	keys := map[resource]*incident.IncidentRecord{}
+	for i := range found {
+		if r := found[i].Incident; r != nil {
+			keys[resource{r.Snapshot.Watch, r.Snapshot.Finding.Key}] = r
+		}
+	}
+	for _, l := range x.ladders {
+		r := keys[l.res]
+		if l.isOpen && l.closing.at > 0 && (r == nil || r.Snapshot.ID != l.id || r.Closed) {
+			l.isOpen, l.closed = false, true // it had closed, and died before that was acknowledged
+		}
+		if l.closed || l.attempt == 0 || l.loose {
+			continue
+		}
+		if r == nil || r.Snapshot.ID != l.id || len(r.Snapshot.Attempts) < l.attempt {
+			x.broken(RecordedFirst, "machine %d: attempt %d on %v was made, and after the crash nothing is on record of it", x.n, l.attempt, l.res)
+		}
+	}
+	for k, u := range x.undos {
+		r := keys[resource{u.watch, u.key}]
+		l := x.ladders[k.incident]
+		if u.done || u.failed || u.self || l == nil || l.loose {
+			continue
+		}
+		settled := r != nil && r.Snapshot.ID == k.incident && (r.Closed || len(r.Snapshot.Attempts) >= k.attempt && r.Snapshot.Attempts[k.attempt-1].Undone)
+		if settled {
+			u.done = true // it was put back, and died before it could say so
+			continue
+		}
+		if r == nil || r.Snapshot.ID != k.incident || !slices.ContainsFunc(r.Owed, func(o incident.OwedRecord) bool { return o.Attempt == k.attempt }) {
+			x.broken(RecordedFirst, "machine %d: a measure on %s[%s] is to be put back, and after the crash nothing is on record of it", x.n, u.watch, u.key)
+		}
+	}
+}
+
+// Durable is when the journal acknowledged its writes up to a mark.
+func (q *Machine) Durable(mark uint64) { (*machine)(q).durable = mark }
+
+// Degraded is when the process is told that nothing is on record any more, or
+// that all is again.
+func (q *Machine) Degraded(on bool) {
+	x := (*machine)(q)
+	x.degraded = on
+	if !on {
+		for _, l := range x.ladders {
+			l.loose = false // the snapshot has it
+		}
+	}
+}
+
+// Tilted is when the process learns that it was late, or that its clock stepped.
+func (q *Machine) Tilted(at time.Duration) {
+	x := (*machine)(q)
+	x.tiltUntil = at + calmFor - rounding
+}
+
+// Paused is when a process goes on that was stopped for a while.
+func (q *Machine) Paused(at time.Duration) {
+	x := (*machine)(q)
+	x.calmFrom = at
+	for _, l := range x.ladders {
+		if l.due > 0 {
+			l.due = max(l.due, at+endsWithin)
+		}
+	}
+}
+
+// Healthy is when a life has lasted for long enough, and that is on record.
+func (q *Machine) Healthy() {
+	if x := (*machine)(q); len(x.lives) > 0 {
+		x.lives[len(x.lives)-1].healthy = true
+	}
+}
+
+// Stopping is when the process shuts down.
+func (q *Machine) Stopping() { (*machine)(q).stopping = true }
+
+// Ended is when a process ends in order.
+func (q *Machine) Ended(at time.Duration) { (*machine)(q).over(at, true) }
+
+// Died is when a process ends otherwise. What was not durable may be forgotten.
+func (q *Machine) Died(at time.Duration) { (*machine)(q).over(at, false) }
+
+// Damaged is when somebody spoilt what is on the disk: nothing is to be found on
+// record, but that it is spoilt.
+func (q *Machine) Damaged() {
+	x := (*machine)(q)
+	fresh := newMachine(x.m, x.n)
+	fresh.life, fresh.silences = x.life, x.silences
+	for _, s := range fresh.silences {
+		s.maybe = true
+	}
+	*x = *fresh
+}
+
+func (x *machine) over(at time.Duration, clean bool) {
+	x.alive = false
+	clear(x.calls)
+	clear(x.permits)
+	x.moot()
+	if n := len(x.lives); n > 0 {
+		// Where it may be on record that it lasted, or ended in order, it counts so.
+		x.lives[n-1].clean = clean || x.stopping
+		x.lives[n-1].healthy = x.lives[n-1].healthy || at+rounding > x.began+healthyAfter
+		if x.durable == 0 {
+			x.lives = x.lives[:n-1] // not even its beginning is on record
+		}
+	}
+	lost := func(f fact) bool { return f.at >= x.began && f.mark > x.durable }
+	for k, u := range x.undos {
+		if u.self {
+			delete(x.undos, k)
+		} else if u.done && lost(u.doneAt) {
+			u.done = false
+		}
+	}
+	for id, l := range x.ladders {
+		switch {
+		case l.loose:
+			x.forgetLadder(id)
+		case lost(l.opened) && l.attempt == 0 || !l.isOpen && !l.closed:
+			delete(x.ladders, id)
+		case l.closed && lost(l.closing):
+			l.closed, l.isOpen = false, true
+		}
+		l.crashed = l.crashed || l.running
+		l.acted = l.acted || l.running
+		l.running, l.due, l.lastRung, l.released, l.held, l.unwell = false, 0, 0, 0, "", false
+		if lost(l.paged) {
+			l.everPage = false
+		}
+		if l.closed && at > l.closing.at+24*time.Hour {
+			delete(x.ladders, id)
+		}
+	}
+	clear(x.looks)
+	x.budget = slices.DeleteFunc(x.budget, lost)
+	x.storm = slices.DeleteFunc(x.storm, func(o opened) bool { return lost(o.fact) })
+	for r, c := range x.cooldowns {
+		for c != nil && lost(c.fact) {
+			c = c.before
+		}
+		x.cooldowns[r] = c
+	}
+	for w, b := range x.breakers {
+		for b != nil && lost(b.fact) {
+			b = b.before
+		}
+		x.breakers[w] = b
+	}
+	for _, s := range x.silences {
+		s.maybe = s.maybe || !s.durable
+	}
+	if x.halt.on && (!x.halt.durable || x.halt.resuming) {
+		x.halt = halt{}
+	}
+	x.notices.forget(x.durable)
+}
+
+// forgetLadder drops what nobody can know any longer, because the journal took no
+// records when it happened.
+func (x *machine) forgetLadder(id string) {
+	delete(x.ladders, id)
+	for k := range x.undos {
+		if k.incident == id {
+			delete(x.undos, k)
+		}
+	}
+}
