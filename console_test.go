@@ -411,3 +411,61 @@ func TestWrongConsoleOptionsAreWiringMistakes(t *testing.T) {
 		require.Equal(t, http.StatusInternalServerError, browser{t, s.Handler()}.get("/").Code)
 	}
 }
+
+func TestAUsedLinkIsUsedForTheNextLifeToo(t *testing.T) {
+	dir := t.TempDir()
+	token := ""
+	until := time.Now().Add(20 * time.Second)
+	life := func(f func(b browser, s *selfheal.Supervisor)) {
+		j, err := selfheal.OpenJournal(dir)
+		if err != nil {
+			t.Skipf("no journal on this system: %v", err)
+		}
+		var asked []selfheal.Control
+		told := make(chan escalate.Notification, 100)
+		s := selfheal.New(selfheal.Options{
+			Journal: j, Logger: quiet, Every: 20 * time.Millisecond,
+			Escalate: escalate.To(escalate.Named("pager", escalate.NotifierFunc(func(_ context.Context, n escalate.Notification) error {
+				told <- n
+				return nil
+			}))),
+			Console: selfheal.ConsoleOptions{Authorize: allow(&asked), BaseURL: "https://ops.example/", LinkKeys: [][]byte{[]byte("0123456789abcdef")}},
+		})
+		s.Watch(selfheal.Watch{Name: "w", Detector: detect.Func(func(context.Context) ([]detect.Finding, error) {
+			return []detect.Finding{{Summary: "sick"}}, nil
+		})})
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		if token == "" {
+			u, err := url.Parse(linksOf([]escalate.Notification{<-told}, "Acknowledge")[0])
+			require.NoError(t, err)
+			token = u.RawQuery
+		}
+		b := browser{t, s.Handler()}
+		for b.ask(http.MethodGet, "/link?"+token, "", "Accept", "text/html").Code != http.StatusOK { // the incident is open
+			require.True(t, time.Now().Before(until))
+			time.Sleep(10 * time.Millisecond)
+		}
+		f(b, s)
+		cancel()
+		require.NoError(t, <-done)
+		require.NoError(t, j.Close())
+	}
+	life(func(b browser, _ *selfheal.Supervisor) {
+		require.Equal(t, http.StatusOK, b.ask(http.MethodPost, "/link?"+token, "").Code)
+	})
+	life(func(b browser, _ *selfheal.Supervisor) {
+		require.Equal(t, http.StatusGone, b.ask(http.MethodPost, "/link?"+token, "").Code)
+		var journal struct{ Lines []struct{ Text string } }
+		b.json("/api/journal", &journal)
+		var all []string
+		for _, l := range journal.Lines {
+			all = append(all, l.Text)
+		}
+		require.Contains(t, all, "ack w by alice", "the history goes on where the last life ended")
+		var week struct{ Opened int }
+		b.json("/api/week", &week)
+		require.Equal(t, 1, week.Opened)
+	})
+}

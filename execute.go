@@ -163,11 +163,7 @@ func (s *Supervisor) runStep(e *entry, d incident.Decision) {
 			Result: s.result(&err), Err: err, Abandoned: abandoned,
 		})
 	}
-	if !d.Gather || len(e.watch.Evidence) == 0 {
-		s.calls.start(c)
-		return
-	}
-	s.gather(e, d, func() {
+	start := func() { // a halt may have come since it was decided
 		s.mu.Lock()
 		may := s.engine.MayRun(d.Incident, d.Attempt)
 		s.mu.Unlock()
@@ -176,7 +172,12 @@ func (s *Supervisor) runStep(e *entry, d incident.Decision) {
 			return
 		}
 		s.post(withdrawn(&d))
-	})
+	}
+	if !d.Gather || len(e.watch.Evidence) == 0 {
+		start()
+		return
+	}
+	s.gather(e, d, start)
 }
 
 func (s *Supervisor) verifyStep(e *entry, d incident.Decision) {
@@ -202,6 +203,16 @@ func (s *Supervisor) undoStep(e *entry, d incident.Decision) {
 			Kind: incident.InUndone, Watch: d.Watch, Key: d.AnswerKey, Incident: d.AnswerTo, Attempt: d.AnswerAttempt,
 			Err: err, Abandoned: abandoned,
 		})
+	}
+	s.mu.Lock()
+	may := s.engine.MayUndo()
+	s.mu.Unlock()
+	if !may { // halted since it was decided: it stays owed
+		s.post(incident.Input{
+			Kind: incident.InUndone, Watch: d.Watch, Key: d.AnswerKey, Incident: d.AnswerTo, Attempt: d.AnswerAttempt,
+			Result: incident.Withdrawn,
+		})
+		return
 	}
 	s.calls.start(c)
 }

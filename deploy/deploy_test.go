@@ -104,7 +104,7 @@ func TestTheTestsOfTheRulesFindBrokenRules(t *testing.T) {
 		broken := bytes.Replace(rulesYAML(), []byte(quoted(a.expr())), []byte(quoted(a.query+" > 1e9")), 1)
 		require.NotEqual(t, rulesYAML(), broken)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "selfheal.yml"), broken, 0o600))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "selfheal_test.yml"), testsYAML(), 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "selfheal_test.yml"), testsYAML(alerts[i:i+1]), 0o600))
 		cmd := exec.CommandContext(t.Context(), promtool, "test", "rules", "selfheal_test.yml")
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()

@@ -30,7 +30,7 @@ func files() (map[string][]byte, error) {
 		"docs/telemetry.md":                   table,
 		"deploy/grafana/selfheal.json":        board,
 		"deploy/prometheus/selfheal.yml":      rulesYAML(),
-		"deploy/prometheus/selfheal_test.yml": testsYAML(),
+		"deploy/prometheus/selfheal_test.yml": testsYAML(alerts),
 		"deploy/prometheus/records_test.yml":  recordsYAML(),
 	}, nil
 }

@@ -62,7 +62,7 @@ func (a *alert) labels() map[string]string {
 }
 
 // testsYAML tests each alert: it fires when it must, not before, and not in health.
-func testsYAML() []byte {
+func testsYAML(alerts []alert) []byte {
 	var b bytes.Buffer
 	b.WriteString(generated)
 	b.WriteString("rule_files:\n  - selfheal.yml\nevaluation_interval: 1m\ntests:\n")

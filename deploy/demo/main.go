@@ -114,9 +114,10 @@ func watches() []selfheal.Watch {
 	}), safe("drain", func() { drained.Store(time.Now().UnixNano()) }))
 	shadow := quick("shadow", always, safe("never", func() {}))
 	shadow.Mode = selfheal.Shadow
+	vain := quick("vain", always, safe("no-help", func() {}))
+	vain.Playbook.Limits.Breaker.Failures = 1
 	return []selfheal.Watch{
-		workers, queue, shadow,
-		quick("vain", always, safe("no-help", func() {})),
+		workers, queue, shadow, vain,
 		quick("held", always, remediate.Step{Name: "reach-out", Scope: remediate.Shared, Lasting: true, Run: func(context.Context, remediate.Request) error { return nil }}),
 		quick("blind", detect.Func(func(context.Context) ([]detect.Finding, error) { return nil, errors.New("no route to host") })),
 	}

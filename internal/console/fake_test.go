@@ -137,6 +137,15 @@ func (f *fake) happen(text string) {
 	f.history.Take(l, News{})
 }
 
+// count is how often everything was read since the last time.
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.reads
+	f.reads = 0
+	return n
+}
+
 // change changes what there is, which nobody is told of.
 func (f *fake) change(g func(*State)) {
 	f.mu.Lock()

@@ -239,12 +239,10 @@ func sorted[T any](all []T, by func(a, b *T) int) []T {
 
 // urgency orders the states of watches: what is wrong comes first.
 func urgency(state string) int {
-	for n, s := range watchStates {
-		if s == state {
-			return n
-		}
+	if state == "healthy" { // most are
+		return len(watchStates)
 	}
-	return len(watchStates)
+	return slices.Index(watchStates[:], state)
 }
 
 var watchStates = [...]string{"sick", "blind", "invalid", "removing", "unknown", "off", "healthy"}

@@ -103,7 +103,11 @@ func (e *Engine) orphansOf(saved *Saved, now Moment) map[string]*orphan {
 	for k, r := range saved.keys {
 		if by := now.Since(r.At); by < forgetAfter || !r.Record.Closed {
 			o := of(k.watch)
-			o.keys = append(o.keys, r.Record.aged(by))
+			aged := r.Record.aged(by)
+			if !now.tells(r.At) {
+				aged.ApprovedIn = 0 // a wait is served in full, but a permission may be over
+			}
+			o.keys = append(o.keys, aged)
 		}
 	}
 	for _, o := range left {
@@ -235,6 +239,9 @@ func (e *Engine) goOn(i *inc, r *IncidentRecord) {
 		i.record[len(i.record)-1].Outcome = remediate.Failed
 	}
 	flying := len(i.record) > 0 && i.attempt().Outcome == remediate.Running
+	if !flying && (!r.Undoing || i.undoThen != climbing) {
+		i.rung = max(i.rung, nextRung(i)) // that life may have ended between a rung and the next
+	}
 	switch {
 	case flying && !i.over && i.w.Mode != Shadow && i.stepIs(i.attempt().Step):
 		e.reverify(i)
@@ -243,7 +250,7 @@ func (e *Engine) goOn(i *inc, r *IncidentRecord) {
 		i.rung = nextRung(i)
 		e.wait(i)
 	case r.Undoing:
-		if i.undoThen == parking || i.undoThen == climbing {
+		if i.undoThen == parking {
 			// What the end of that life put back is put back; the ladder goes on, if it
 			// was not over.
 			if i.over {

@@ -16,11 +16,14 @@ type Moment struct {
 // Since is how long after m other is; 0 where that cannot be told, so that every
 // wait that was under way is served in full.
 func (m Moment) Since(other Moment) time.Duration {
-	if m.Boot == "" || m.Boot != other.Boot {
+	if !m.tells(other) {
 		return 0
 	}
 	return max(m.Up-other.Up, 0)
 }
+
+// tells says whether the time since other can be told.
+func (m Moment) tells(other Moment) bool { return m.Boot != "" && m.Boot == other.Boot }
 
 type written[R any] struct {
 	Record R

@@ -145,3 +145,66 @@ func TestWhatIsLeftHasOneOrder(t *testing.T) {
 	}
 	require.Equal(t, []string{"a", "b", "c", "d"}, saved.Watches())
 }
+
+// An undo that was decided just before a halt, and not called yet, stays owed until
+// somebody resumes.
+func TestAnUndoThatIsWithdrawnStaysOwed(t *testing.T) {
+	e := New(Options{})
+	one(e, 0, Input{Kind: InAdd, Add: &Watch{Name: "a", Every: time.Second, Pages: true, Playbook: remediate.Ladder(risk("shed", 1))}})
+	id := only(one(e, 0, sickLook("a", 0)), DoRun)[0].Incident
+	one(e, secs(1), Input{Kind: InRan, Incident: id, Attempt: 1, Try: 1, Result: OK})
+	one(e, secs(2), Input{Kind: InTick})
+	require.Len(t, only(one(e, secs(3), Input{Kind: InLook, Watch: "a", Started: secs(3)}), DoUndo), 1)
+	require.True(t, e.MayUndo())
+	one(e, secs(3), Input{Kind: InHalt, By: "ann", Note: "wait"})
+	require.False(t, e.MayUndo())
+	ds := one(e, secs(3), Input{Kind: InUndone, Incident: id, Attempt: 1, Result: Withdrawn})
+	require.Empty(t, only(ds, DoUndo))
+	require.Equal(t, 1, e.Whole().OwedUndos)
+	ds = one(e, secs(9), Input{Kind: InResume, By: "ann"})
+	undo := only(ds, DoUndo)
+	require.Len(t, undo, 1)
+	require.Equal(t, 1, undo[0].Try)
+}
+
+// A life that ends between a rung that made it worse and the next does not climb
+// that rung again: it is put back first, and the next one follows.
+func TestARungThatIsPutBackIsNotClimbedAgainAfterACrash(t *testing.T) {
+	w := Watch{Name: "a", Every: time.Second, Pages: true, Playbook: remediate.Ladder(risk("shed", 1), risk("restart", 1))}
+	for then, undos := range map[then]int{climbing: 1, parking: 0} {
+		r := IncidentRecord{
+			Undoing: true, UndoPick: uint8(last), UndoThen: uint8(then), Number: 1, Plan: w.Playbook.Fingerprint(),
+			Owed: []OwedRecord{{Attempt: 1, Step: "shed", Scope: remediate.Host}},
+		}
+		r.Snapshot = escalate.Incident{ID: "i1", Watch: "a", Attempts: []remediate.Attempt{{Step: "shed", Outcome: remediate.NoEffect, Owed: true}}}
+		saved := NewSaved()
+		saved.Apply(Record{Incident: &r}, Moment{})
+		e := New(Options{Durable: true})
+		e.Restore(saved, Moment{})
+		ds := one(e, 0, Input{Kind: InAdd, Add: &w})
+		undo := only(ds, DoUndo)
+		require.Len(t, undo, undos)
+		if undos > 0 {
+			one(e, secs(1), Input{Kind: InUndone, Incident: "i1", Attempt: 1})
+		}
+		ran := only(one(e, secs(2), sickLook("a", secs(2))), DoRun)
+		require.Len(t, ran, 1)
+		require.Equal(t, 1, ran[0].Step, "the second rung")
+	}
+}
+
+// An approval is good for 15 minutes. Where a reboot leaves open how long ago it was
+// given, a person is asked again.
+func TestAnApprovalEndsWithAReboot(t *testing.T) {
+	w := Watch{Name: "a", Every: time.Second, Pages: true, Mode: Propose, Playbook: remediate.Ladder(risk("shed", 1))}
+	r := IncidentRecord{ApprovedIn: 15 * time.Minute, Plan: w.Playbook.Fingerprint()}
+	r.Snapshot = escalate.Incident{ID: "i1", Watch: "a"}
+	for boot, runs := range map[string]int{"boot-1": 1, "boot-2": 0} {
+		saved := NewSaved()
+		saved.Apply(Record{Incident: &r}, Moment{Boot: "boot-1"})
+		e := New(Options{Durable: true})
+		e.Restore(saved, Moment{Boot: boot, Up: time.Minute})
+		one(e, 0, Input{Kind: InAdd, Add: &w})
+		require.Len(t, only(one(e, secs(1), sickLook("a", secs(1))), DoRun), runs)
+	}
+}

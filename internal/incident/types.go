@@ -69,7 +69,8 @@ const (
 	InRan
 	// InVerified: Step.Verify returned. Incident, Attempt, Result, Err.
 	InVerified
-	// InUndone: Undo returned or timed out. Incident, Attempt, Err, Abandoned.
+	// InUndone: Undo returned or timed out, or was not called (Result is Withdrawn).
+	// Incident, Attempt, Err, Abandoned.
 	InUndone
 	// InReturned: a call that was abandoned has returned after all.
 	// Watch, Key, Incident, Attempt.
@@ -121,7 +122,7 @@ const (
 	Skip             // ErrSkip
 	Escalate         // ErrEscalate
 	Fail             // any other error, a panic or a time-out
-	Withdrawn        // Run was not called: something forbade it while evidence was captured
+	Withdrawn        // it was not called: something forbade it between its decision and its call
 )
 
 // An Input is something that became known. Which fields count depends on Kind.

@@ -226,6 +226,10 @@ func (e *Engine) undo(i *inc, o *owed) {
 	e.do(d)
 }
 
+// MayUndo says whether an undo that was decided, and whose Undo was put off until
+// that is on record, may still run now.
+func (e *Engine) MayUndo() bool { return e.halt == nil || mutant(mutUndoHalted) }
+
 func (i *inc) nextUndo() *owed {
 	for n := len(i.owed) - 1; n >= 0; n-- {
 		o := i.owed[n]
@@ -267,6 +271,15 @@ func (e *Engine) undone(i *inc, in *Input) {
 	}
 	defer e.rearm(i)
 	i.undoRuns = false
+	if in.Result == Withdrawn { // it was halted before Undo was called: it stays owed
+		o.tries--
+		if o.shared != nil {
+			o.shared.leaving = false
+		}
+		e.touch(i)
+		e.undoNext(i)
+		return
+	}
 	s := &i.w.Playbook.Steps[o.step]
 	a := &i.record[o.attempt-1]
 	a.UndoErr = in.Err

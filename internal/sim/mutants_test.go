@@ -47,7 +47,7 @@ var mutants = []struct {
 		"risk: no answer is a yes", "mode: propose asks nobody", "scope: shared steps run without a fleet",
 	}},
 	{monitor.StopSurvives, []string{
-		"lives: a halt is forgotten", "lives: a silence is forgotten", "lives: a silence that expired is in force again after a reboot",
+		"shell: a resume takes effect before it is durable", "lives: a halt is forgotten", "lives: a silence is forgotten", "lives: a silence that expired is in force again after a reboot",
 	}},
 	{monitor.NobodyWaits, []string{"ladder: waits for a call that was given up", "outbox: a target that hangs holds up all others"}},
 	{monitor.BoundedMemory, []string{"cardinality: no bound"}},

@@ -85,6 +85,11 @@ func (x *machine) beginRun(at time.Duration, a *Act, s *remediate.Step, res reso
 		if a.Attempt != l.attempt || a.Step != l.step || a.Try != l.try+1 || l.crashed {
 			x.broken(Bounded, "machine %d: %s on %v is tried again (try %d of attempt %d), and that attempt was over", x.n, s.Name, res, a.Try, a.Attempt)
 		}
+		if seen := x.look(a.Watch); seen.handed < a.Decided {
+			if _, known := seen.sees(a.Key); !known && !l.unwell {
+				x.broken(ClaimsAreTrue, "machine %d: %s on %v is tried again, and its detector cannot see", x.n, s.Name, res)
+			}
+		}
 		l.try, l.running = a.Try, true
 		return
 	}

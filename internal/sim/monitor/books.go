@@ -49,6 +49,7 @@ type machine struct {
 	looks     map[string]*look
 	resumed   time.Duration // when a person last resumed
 	swept     time.Duration
+	spoilt    bool // what is on the disk
 
 	// What outlives it.
 	ladders   map[string]*ladder // by incident
@@ -83,7 +84,6 @@ type ladder struct {
 	crashed  bool // a life ended while a rung was climbed
 	running  bool // an attempt has no verdict yet
 	ranEnd   time.Duration
-	settle   time.Duration
 	due      time.Duration // by when something must follow the end of a call; 0: nothing
 	lastRung time.Duration // when the last rung ended without healing; 0: it has not
 	released time.Duration // since when it is not held
@@ -158,6 +158,7 @@ type lifeFact struct {
 // look is the last answer of a detector that the supervisor was handed.
 type look struct {
 	started    time.Duration
+	handed     time.Duration // when the supervisor got it
 	err        error
 	present    map[string]bool
 	blindSince time.Duration // -1: it sees

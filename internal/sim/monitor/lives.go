@@ -17,6 +17,9 @@ const (
 // Began is when a process begins its life, with what it found on the disk.
 func (q *Machine) Began(at time.Duration, found []incident.Record) {
 	x := (*machine)(q)
+	if x.spoilt {
+		x.forgetAll()
+	}
 	x.life++
 	x.alive, x.began, x.durable, x.degraded, x.stopping = true, at, 0, false, false
 	x.calmFrom, x.tiltUntil, x.safeMode = at, 0, 0
@@ -128,10 +131,12 @@ func (q *Machine) Ended(at time.Duration) { (*machine)(q).over(at, true) }
 // Died is when a process ends otherwise. What was not durable may be forgotten.
 func (q *Machine) Died(at time.Duration) { (*machine)(q).over(at, false) }
 
-// Damaged is when somebody spoilt what is on the disk: nothing is to be found on
-// record, but that it is spoilt.
-func (q *Machine) Damaged() {
-	x := (*machine)(q)
+// Damaged is when somebody spoilt what is on the disk: the next life cannot be held
+// to what is no longer there.
+func (q *Machine) Damaged() { (*machine)(q).spoilt = true }
+
+// forgetAll begins new books.
+func (x *machine) forgetAll() {
 	fresh := newMachine(x.m, x.n)
 	fresh.life, fresh.silences = x.life, x.silences
 	for _, s := range fresh.silences {

@@ -24,9 +24,12 @@ func (q *Machine) HaltAnswered(err error) {
 // record before it is so.
 func (q *Machine) Resuming() { (*machine)(q).halt.resuming = true }
 
-// Resumed is when the supervisor goes on.
-func (q *Machine) Resumed(at time.Duration) {
+// Resumed is when the supervisor goes on. mark is that of the write which says so.
+func (q *Machine) Resumed(at time.Duration, mark uint64) {
 	x := (*machine)(q)
+	if x.halt.on && mark > x.durable {
+		x.broken(StopSurvives, "machine %d: it goes on, and that the halt is over is not on record: a crash would halt it again", x.n)
+	}
 	x.halt, x.resumed = halt{}, at
 }
 

@@ -21,7 +21,7 @@ const (
 func (q *Machine) Looked(at time.Duration, watch string, started time.Duration, present map[string]bool, err error) {
 	x := (*machine)(q)
 	l := x.look(watch)
-	l.started, l.err, l.present = started, err, present
+	l.started, l.handed, l.err, l.present = started, at, err, present
 	x.overdue(at, watch)
 	if at > x.swept+time.Hour {
 		x.swept = at

@@ -110,6 +110,13 @@ func (p *process) undoStep(e *entry, t *task) {
 	if p.dangerous("before something is put back") {
 		return
 	}
+	if !p.engine.MayUndo() {
+		p.post(incident.Input{
+			Kind: incident.InUndone, Watch: d.Watch, Key: d.AnswerKey, Incident: d.AnswerTo, Attempt: d.AnswerAttempt,
+			Result: incident.Withdrawn,
+		})
+		return
+	}
 	p.start(c, p.act(e, t, remediate.Undo))
 }
 

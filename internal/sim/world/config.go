@@ -54,7 +54,6 @@ func nothing(context.Context, remediate.Request) error { return nil }
 
 func setUp(cfg *Config) *setup {
 	r := stream(cfg.Seed, "setup")
-	pick := func(ds ...time.Duration) time.Duration { return ds[r.IntN(len(ds))] }
 	s := &setup{machines: 1 + r.IntN(3), targets: []string{"pager", "second", "mail", "chat"}}
 	s.watching = monitor.Config{
 		MaxConcurrent: 1 + r.IntN(3), Budget: 3 + r.IntN(12), BudgetWindow: time.Hour, MaxKeys: 12, MaxRisk: remediate.Disruptive,
@@ -65,7 +64,7 @@ func setUp(cfg *Config) *setup {
 	n := 3 + r.IntN(12)
 	for i := range n {
 		r := stream(cfg.Seed, "watch", i)
-		pick = func(ds ...time.Duration) time.Duration { return ds[r.IntN(len(ds))] }
+		pick := func(ds ...time.Duration) time.Duration { return ds[r.IntN(len(ds))] }
 		w := watch{n: i, timeout: 10 * time.Second, gathers: r.IntN(2) == 0}
 		w.Name = fmt.Sprintf("w%d", i)
 		w.Every = pick(5*time.Second, 10*time.Second, 30*time.Second, time.Minute)

@@ -49,6 +49,11 @@ func (p *process) carryOut(t *task) {
 		return
 	}
 	d := *t
+	if p.m.w.strikes(PersonHalts, 0.02) {
+		// Just when something is to begin.
+		p.after(p.m.w.span(PersonHalts, 0, time.Millisecond), func() { p.halt("eve", "stop it") })
+		p.m.haltedTill = p.m.w.now + p.m.w.span(PersonHalts, time.Minute, 20*time.Minute)
+	}
 	t.after.then(func(err error) {
 		if p.over {
 			return

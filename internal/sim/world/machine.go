@@ -26,7 +26,6 @@ type machine struct {
 	books *monitor.Machine
 
 	cut       Fault // its disk was cut off by that; 0: it is not
-	full      bool  // its disk is
 	stallTill time.Duration
 
 	// By the number of a watch: until when its detector is blind or lies, and how

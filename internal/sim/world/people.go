@@ -127,12 +127,13 @@ func (p *process) resume(by string) {
 	p.m.haltedTill = 0
 	halted := p.engine.Whole().Halted
 	if halted == nil || p.m.w.cfg.Planted == "shell: a resume takes effect before it is durable" {
-		p.resumed(by)
+		p.resumed(by, p.journal.issued+1)
 		return
 	}
 	p.m.w.tell(p.m, "%s asks to resume", by)
 	p.m.books.Resuming()
 	w := p.journal.records([]incident.Record{{Halt: &incident.HaltRecord{}}})
+	mark := p.journal.issued
 	w.wait(p, func(err error) {
 		if err != nil {
 			p.m.w.tell(p.m, "it stays halted: %v", err)
@@ -141,13 +142,13 @@ func (p *process) resume(by string) {
 			p.m.haltedTill = p.m.w.now + time.Minute
 			return
 		}
-		p.resumed(by)
+		p.resumed(by, mark)
 	})
 }
 
-func (p *process) resumed(by string) {
+func (p *process) resumed(by string, mark uint64) {
 	p.m.w.tell(p.m, "%s resumes", by)
-	p.m.books.Resumed(p.m.local())
+	p.m.books.Resumed(p.m.local(), mark)
 	p.ask(incident.Input{Kind: incident.InResume, By: by}, func(error) {})
 }
 
