@@ -115,6 +115,9 @@ func TestThePageShowsWhatIsOpenAndWhatWas(t *testing.T) {
 			require.NotContains(t, page, "sick <b>")
 			require.Contains(t, page, "fix healed it")
 			require.Contains(t, page, "<polyline", "the chart of the incident that healed")
+			var past struct{ Incidents []struct{ ID string } }
+			b.json(prefix+"/api/incidents?state=closed", &past)
+			require.Contains(t, b.get(prefix+"/api/incident?id="+past.Incidents[0].ID).Body.String(), `"clear": true`, "that it was gone was read")
 			require.Contains(t, page, "<dt>pages avoided</dt><dd>1</dd>")
 			require.NotContains(t, page, "<button class=\"stop\">", "nobody may do anything")
 			id := regexp.MustCompile(`incident\?id=([^"]+)"`).FindStringSubmatch(page)[1]
@@ -323,6 +326,25 @@ func TestASignedLinkShowsAndActsOnce(t *testing.T) {
 		body = url.Values{"t": {ack.Query().Get("t")}}.Encode()
 		require.Equal(t, http.StatusOK, b.ask(http.MethodPost, ack.Path, body, form...).Code)
 		require.Equal(t, http.StatusGone, b.ask(http.MethodPost, ack.Path, body, form...).Code)
+	})
+}
+
+// What is told to inform may be read by anybody, so it holds no link even for
+// those who are called too.
+func TestWhoIsInformedTooGetsNoLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &selfhealtest.Pager{}
+		both := escalate.Named("both", p)
+		policy := escalate.To(both)
+		policy.Inform = []escalate.Notifier{both}
+		selfhealtest.StartWith(t, selfheal.Options{Console: selfheal.ConsoleOptions{BaseURL: "https://ops.example/", LinkKeys: [][]byte{make([]byte, 16)}}}, selfheal.Watch{
+			Name: "w", Escalate: policy, Detector: selfhealtest.Script(selfhealtest.Frame{Findings: []detect.Finding{{Summary: "sick"}}}),
+		})
+		time.Sleep(time.Minute)
+		require.NotEmpty(t, p.Pages())
+		for _, n := range p.Pages() {
+			require.Empty(t, n.Links)
+		}
 	})
 }
 

@@ -128,9 +128,11 @@ func TestAFixThatDoesNotHoldIsARelapse(t *testing.T) {
 		depth.Set(9)
 		time.Sleep(10 * time.Minute)
 		require.Equal(t, 3.0, relapses(), "and before it closed")
+		depth.Set(1)
 		time.Sleep(25 * time.Hour)
 		depth.Set(9)
 		time.Sleep(10 * time.Minute)
+		require.Equal(t, 4.0, values(t, trial.Supervisor())["incidents_opened_total"])
 		require.Equal(t, 3.0, relapses(), "a day later it is another sickness")
 	})
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/selfheal-go/selfheal"
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/internal/journal"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -254,10 +255,14 @@ func TestWhatIsNotUnderstoodIsSaid(t *testing.T) {
 	defer other.Close()
 	do(t, x, exitMissing, "status", "-url", other.URL)
 	require.Contains(t, x.bad.String(), "no console")
-	away := httptest.NewServer(http.RedirectHandler("https://evil.example/", http.StatusFound))
+	strayed := false
+	evil := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strayed = true }))
+	defer evil.Close()
+	away := httptest.NewServer(http.RedirectHandler(evil.URL, http.StatusFound))
 	defer away.Close()
 	do(t, x, exitUnreachable, "status", "-url", away.URL)
-	require.Contains(t, x.bad.String(), "evil.example", "a token is not sent where it was not meant to go")
+	require.Contains(t, x.bad.String(), evil.URL)
+	require.False(t, strayed, "a token goes where it was meant to go")
 }
 
 func TestAJournalIsReadWithoutItsService(t *testing.T) {
@@ -300,6 +305,25 @@ func TestAJournalIsReadWithoutItsService(t *testing.T) {
 	require.Contains(t, out, "DAMAGE")
 	require.Contains(t, out, "open store[a]")
 	require.True(t, json.Valid([]byte(do(t, x, exitNo, "journal", dir, "-verify", "-o", "json"))))
+}
+
+func TestASnapshotDoesNotSayThingsTwice(t *testing.T) {
+	dir := t.TempDir()
+	j, err := journal.Open(dir, journal.Options{})
+	if err != nil {
+		t.Skipf("no journal on this system: %v", err)
+	}
+	for _, err := range j.Replay() {
+		require.NoError(t, err)
+	}
+	lines := []journal.Entry{{Type: typeAudit, Payload: []byte(`{"time":"2026-03-01T03:24:00Z","text":"halt by bob: a release"}`)}, {Type: 99, Payload: []byte("?")}}
+	done := make(chan error, 2)
+	require.NoError(t, j.Append(lines, func(err error) { done <- err }))
+	require.NoError(t, <-done)
+	require.NoError(t, j.Snapshot(lines, func(err error) { done <- err }))
+	require.NoError(t, <-done)
+	require.NoError(t, j.Close())
+	require.Equal(t, 1, strings.Count(do(t, newTerminal(""), exitDone, "journal", dir), "halt by bob"))
 }
 
 func FuzzPrintable(f *testing.F) {

@@ -139,11 +139,6 @@ func (p *posted) order(kind string) (Order, error) {
 
 // control carries out what was posted to api/….
 func (h *Handler) control(w http.ResponseWriter, r *http.Request, kind string) {
-	if err := h.origins.Check(r); err != nil { // before the body is read
-		h.src.Refused(Control{Kind: kind}, err)
-		h.fail(w, r, http.StatusForbidden, "this came from another site")
-		return
-	}
 	p, err := readPosted(w, r)
 	if err != nil {
 		h.failed(w, r, err)
@@ -154,19 +149,10 @@ func (h *Handler) control(w http.ResponseWriter, r *http.Request, kind string) {
 		h.failed(w, r, err)
 		return
 	}
-	h.carryOut(w, r, o, &p)
-}
-
-func (h *Handler) carryOut(w http.ResponseWriter, r *http.Request, o Order, p *posted) {
 	var ok bool
 	if o.By, ok = h.who(w, r, o.Control); !ok {
 		return
 	}
-	h.perform(w, r, o, p)
-}
-
-// perform does what was authorised, and answers.
-func (h *Handler) perform(w http.ResponseWriter, r *http.Request, o Order, p *posted) {
 	plan, err := h.src.Do(r.Context(), o)
 	h.views.spoil()
 	switch {

@@ -86,6 +86,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	to := route(r.URL.Path)
 	verb, isAPI := strings.CutPrefix(to, "api/")
+	if err := h.origins.Check(r); err != nil { // of what is not a mere GET
+		h.src.Refused(Control{Kind: verb}, err)
+		h.fail(w, r, http.StatusForbidden, "this came from another site")
+		return
+	}
 	if isAPI && controls[verb] {
 		if h.only(w, r, http.MethodPost) {
 			h.control(w, r, verb)

@@ -128,7 +128,7 @@ func (x *machine) starts(at time.Duration, ev *incident.Event) {
 // sick says whether a watch has an open incident that is not silenced, and is
 // no shadow.
 func (x *machine) sick(watch string, at time.Duration) bool {
-	if w := x.m.watches[watch]; w == nil || w.Mode == incident.Shadow {
+	if w := x.m.watches[watch]; w == nil || x.quiet(at) || w.Mode == incident.Shadow {
 		return false
 	}
 	for _, l := range x.ladders {

@@ -146,6 +146,9 @@ func (x *machine) forgetAll() {
 }
 
 func (x *machine) over(at time.Duration, clean bool) {
+	if !x.alive {
+		return // it died before it had read its journal
+	}
 	x.alive = false
 	clear(x.calls)
 	clear(x.permits)

@@ -88,11 +88,11 @@ func (q *Machine) Approved(at time.Duration, id string) {
 
 // Acked is when a person took an incident over, and with it what could not be
 // put back.
-func (q *Machine) Acked(id string) {
+func (q *Machine) Acked(at time.Duration, mark uint64, id string) {
 	x := (*machine)(q)
 	for k, u := range x.undos {
 		if k.incident == id && u.failed {
-			u.done = true
+			u.done, u.doneAt = true, fact{at, mark}
 		}
 	}
 	if l := x.ladders[id]; l != nil {

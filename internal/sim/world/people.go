@@ -185,7 +185,7 @@ func (p *process) ackOne(id string, long time.Duration) {
 	at := p.now()
 	p.ask(incident.Input{Kind: incident.InAck, Incident: id, By: "ann", Until: at + long}, func(err error) {
 		if !errors.Is(err, incident.ErrNoSuch) && !p.over {
-			p.m.books.Acked(id)
+			p.m.books.Acked(p.m.local(), p.journal.issued, id)
 			p.box.input(outbox.Ack{DedupKey: id, By: "ann", For: long})
 		}
 	})
