@@ -199,7 +199,7 @@ func TestACancelledCaptureKeepsNothing(t *testing.T) {
 func TestACaptureKeepsItsBytes(t *testing.T) {
 	for _, budget := range []int64{1, 100, 5000, 1 << 20} {
 		s := newStore(t, StoreOptions{})
-		o := Options{Store: s, Bytes: budget}
+		o := Options{Store: s, Bytes: budget, Time: time.Minute}
 		for n := range 30 {
 			data := strings.Repeat(fmt.Sprintf("password=%c\n", 'a'+n%26), n*n*40) // a mask is longer than what it hides
 			o.Parts = append(o.Parts, text(fmt.Sprintf("%d.txt", n), data))

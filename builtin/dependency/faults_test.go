@@ -168,9 +168,10 @@ func TestTheBreakerAtRealFaults(t *testing.T) {
 		server, c := newFaulty(t), quick(ClientOptions{OpenFor: 20 * time.Millisecond, MaxOpen: 40 * time.Millisecond})
 		h := caller(t, c, TransportOptions{})
 		began, failed := time.Now(), 0
-		for time.Since(began) < 2*time.Second {
+		// Down for two thirds of the time: half would lie at the limit itself.
+		for lasts := time.Duration(0); lasts < 2*time.Second || c.Status().Trips == 0 && lasts < 20*time.Second; lasts = time.Since(began) {
 			server.fault.Store("reset")
-			if time.Since(began)%(200*time.Millisecond) < 100*time.Millisecond {
+			if lasts%(300*time.Millisecond) < 100*time.Millisecond {
 				server.fault.Store("")
 			}
 			if _, err := get(h, server.URL); err != nil && !errors.Is(err, ErrRefused) {
@@ -179,7 +180,7 @@ func TestTheBreakerAtRealFaults(t *testing.T) {
 		}
 		s := c.Status()
 		assert.Positive(t, s.Trips)
-		assert.Less(t, int64(failed), 40*(s.Trips+int64(2*time.Second/(20*time.Millisecond))), "%v", s)
+		assert.Less(t, int64(failed), 40*(s.Trips+int64(time.Since(began)/(20*time.Millisecond))), "%v", s)
 		server.fault.Store("")
 		assert.Eventually(t, func() bool {
 			_, _ = get(h, server.URL)

@@ -61,6 +61,21 @@ func TestThePageRendersAndIsAccessible(t *testing.T) {
 	}
 }
 
+// The rules find what is wrong where something is.
+func TestTheRulesAreAsked(t *testing.T) {
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		missing(t, "axe-core is missing: npm ci")
+	}
+	x := open(t, play(t))
+	x.visit("")
+	x.run(string(axe))
+	x.run(`document.documentElement.removeAttribute("lang"); document.querySelector("select").parentElement.replaceWith(document.querySelector("select"))`)
+	found := eval[string](x, `axe.run().then(r => r.violations.map(v => v.id).join(" "))`)
+	require.Contains(t, found, "html-has-lang")
+	require.Contains(t, found, "select-name")
+}
+
 func TestItIsReadableWithoutAScript(t *testing.T) {
 	x := open(t, sick(t))
 	x.do(command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
@@ -81,7 +96,7 @@ func TestWhatHappensIsSeenAtOnce(t *testing.T) {
 	x.sees("almost full")
 	x.sees("held by scope")
 	x.until(`document.title !== ""`)
-	// The server ends each connection after five seconds; the page comes back.
+	// The stream outlives the WriteTimeout of the server.
 	time.Sleep(6 * time.Second)
 	g.disk.Store(false)
 	g.store.Store(true)

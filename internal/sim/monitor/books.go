@@ -123,6 +123,7 @@ type undo struct {
 	done       bool
 	doneAt     fact
 	failed     bool // people were told that it is for them
+	failedAt   fact
 }
 
 type silence struct {

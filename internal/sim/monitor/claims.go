@@ -29,7 +29,7 @@ func (q *Machine) Event(at time.Duration, mark uint64, ev *incident.Event) {
 		if u := x.undos[undoKey{ev.Incident, ev.Number}]; u != nil && ev.Err == nil {
 			u.done, u.doneAt = true, now
 		} else if u != nil {
-			u.failed = true
+			u.failed, u.failedAt = true, now
 		}
 	case incident.EvHold:
 		x.holds(at, x.ladder(ev.Incident, res), ev.Rail)

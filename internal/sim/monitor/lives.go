@@ -165,9 +165,10 @@ func (x *machine) over(at time.Duration, clean bool) {
 	for k, u := range x.undos {
 		if u.self {
 			delete(x.undos, k)
-		} else if u.done && lost(u.doneAt) {
-			u.done = false
+			continue
 		}
+		u.done = u.done && !lost(u.doneAt)
+		u.failed = u.failed && !lost(u.failedAt)
 	}
 	for id, l := range x.ladders {
 		switch {

@@ -199,7 +199,9 @@ func (b *mailer) start(s outbox.Send) {
 		w.after(arrives, func() {
 			w.tell(m, "%s gets %v %s: %s", s.Target, s.Notification.Kind, s.Notification.DedupKey, s.Notification.Incident.Reason)
 			w.stats.Notices++
-			m.books.Received(s.Target, &s.Notification, c.certain)
+			if c.certain || !p.over { // else nobody can know of it
+				m.books.Received(s.Target, &s.Notification, c.certain)
+			}
 			m.hears(&s.Notification)
 		})
 	}
