@@ -40,11 +40,7 @@ type ConsoleOptions struct {
 	// or without BaseURL, there are no such links.
 	LinkKeys [][]byte
 	// Evidence opens evidence by its Ref for those whom Authorize lets download it.
-	// For a store of package evidence:
-	//
-	//	func(ref string) (io.ReadSeekCloser, error) { return store.Open(ref) }
-	//
-	// nil: nothing can be downloaded.
+	// nil: what Options.Evidence captured, and nothing else.
 	Evidence func(ref string) (io.ReadSeekCloser, error)
 }
 
@@ -99,7 +95,6 @@ func (o *ConsoleOptions) problems() []Problem {
 }
 
 func (o *ConsoleOptions) config(src console.Source) console.Options {
-	src.Evidence = o.Evidence
 	return console.Options{Source: src, Hosts: o.Hosts, Base: o.BaseURL, Keys: o.LinkKeys}
 }
 

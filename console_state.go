@@ -17,7 +17,7 @@ func (s *Supervisor) consoleState() *console.State {
 	st := s.Status()
 	out := &console.State{
 		At: st.At, Service: st.Service, Run: st.State, Mode: st.Mode.String(), Since: st.Since,
-		Alerts: s.alerts(&st), Facts: facts(&st), Evidence: s.o.Console.Evidence != nil,
+		Alerts: s.alerts(&st), Facts: facts(&st),
 		Watches: make([]console.Watch, 0, len(st.Watches)),
 	}
 	if h := st.Halted; h != nil {
@@ -210,7 +210,7 @@ func facts(st *Status) []console.Fact {
 	return fs
 }
 
-// openEvidence asks the application's store, whose code may panic.
+// openEvidence asks a store, which may be the application's: its code may panic.
 func (s *Supervisor) openEvidence(ref string) (content io.ReadSeekCloser, err error) {
 	defer func() {
 		if x := recover(); x != nil {
@@ -218,5 +218,5 @@ func (s *Supervisor) openEvidence(ref string) (content io.ReadSeekCloser, err er
 			content, err = nil, newPanic("Options.Console.Evidence", x)
 		}
 	}()
-	return s.o.Console.Evidence(ref)
+	return s.evidenceOpener()(ref)
 }

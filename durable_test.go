@@ -22,14 +22,7 @@ import (
 func image(t *testing.T, dir string) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "image")
-	require.NoError(t, os.Mkdir(to, 0o700))
-	files, err := os.ReadDir(dir)
-	require.NoError(t, err)
-	for _, f := range files {
-		b, err := os.ReadFile(filepath.Join(dir, f.Name()))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(to, f.Name()), b, 0o600))
-	}
+	require.NoError(t, os.CopyFS(to, os.DirFS(dir)))
 	return to
 }
 

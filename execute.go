@@ -173,11 +173,11 @@ func (s *Supervisor) runStep(e *entry, d incident.Decision) {
 		}
 		s.post(withdrawn(&d))
 	}
-	if !d.Gather || len(e.watch.Evidence) == 0 {
+	if !d.Gather || !s.captures(e) {
 		start()
 		return
 	}
-	s.gather(e, d, start)
+	s.gather(e, *d.Snapshot, d.Attempt, st.Risk.AboveSafe(), start)
 }
 
 func (s *Supervisor) verifyStep(e *entry, d incident.Decision) {
@@ -250,40 +250,6 @@ func (s *Supervisor) result(err *error) incident.Result {
 	return incident.OK
 }
 
-// gather captures evidence before a step, within its budget, and then goes on
-// whatever became of it.
-func (s *Supervisor) gather(e *entry, d incident.Decision, then func()) {
-	gatherers, in := e.watch.Evidence, *d.Snapshot
-	where := "the evidence of watch " + e.watch.Name
-	s.calls.start(&call{
-		where: where, timeout: gatherBudget,
-		f: func(ctx context.Context) error {
-			var errs []error
-			var all []escalate.Evidence
-			ctx, end := s.span(ctx, spanOfEvidence, d.Incident, d.Attempt)
-			defer func() { end(errors.Join(errs...), evidenceNames(all)) }()
-			for _, g := range gatherers {
-				found, err := g.Gather(ctx, in)
-				errs, all = append(errs, err), append(all, found...)
-				if len(found) > 0 {
-					s.post(incident.Input{Kind: incident.InGathered, Watch: d.Watch, Key: d.Key, Incident: d.Incident, Evidence: found})
-				}
-				if ctx.Err() != nil {
-					break
-				}
-			}
-			return errors.Join(errs...)
-		},
-		done: func(err error, abandoned bool) {
-			if err != nil {
-				s.logger().Warn("selfheal: evidence is missing", "watch", e.watch.Name, "incident", d.Incident, "error", err)
-			}
-			then()
-		},
-		stuck: func() { s.abandoned(where) },
-	})
-}
-
 // tell hands a notice to the policies of its watches.
 func (s *Supervisor) tell(n *incident.Notice) {
 	s.mu.Lock()
@@ -301,6 +267,7 @@ func (s *Supervisor) tell(n *incident.Notice) {
 	if n.Incident.Reason == escalate.Storm && !s.newToStorm(n, plan) {
 		return
 	}
+	s.gatherForPeople(n)
 	n.Incident = s.clean(n.Incident)
 	note := escalate.Notification{DedupKey: n.DedupKey, Kind: n.Kind, Incident: n.Incident, At: time.Now()}
 	switch {

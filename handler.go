@@ -30,7 +30,7 @@ func (s *Supervisor) Handler() http.Handler {
 			return authorize(r, controlOf(c))
 		}
 	}
-	if open := s.o.Console.Evidence; open != nil {
+	if s.evidenceOpener() != nil {
 		o.Source.Evidence = s.openEvidence
 	}
 	h, err := console.New(o)

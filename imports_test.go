@@ -55,6 +55,8 @@ func room(path string) (level int, name string) {
 		return 2, "remediate"
 	case first == "escalate":
 		return 3, "escalate"
+	case rel == "evidence":
+		return 4, rel
 	case rel == "internal/incident":
 		return 4, rel
 	case rel == "internal/console", rel == "internal/outbox", rel == "internal/schedule", rel == "internal/trial", strings.HasPrefix(rel, "internal/journal"):

@@ -9,6 +9,7 @@ import (
 
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/evidence"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -92,6 +93,15 @@ type Options struct {
 	Strict bool
 	// Observer gets every event, in order.
 	Observer Observer
+	// Evidence is what is captured of an incident before its first step and before
+	// every step above Safe, and when people are called without any, besides
+	// Watch.Evidence: see package evidence. The step waits for it, for 2 s at most.
+	// The zero value captures what evidence.Default does; its Store is the directory
+	// beside the journal that has its name and -evidence (64 MiB, seven days), or
+	// memory where there is no journal (16 MiB). Incidents within 10 s of each other share a capture where the step is
+	// Safe. Evidence.Off: nothing. A test of selfhealtest captures only where Store
+	// is set.
+	Evidence evidence.Options
 	// Console configures Handler.
 	Console ConsoleOptions
 }

@@ -135,6 +135,7 @@ func (o *Options) problems(entries []*entry) []Problem {
 	}
 	ps = append(ps, o.durableProblems(entries)...)
 	ps = append(ps, o.Console.problems()...)
+	ps = append(ps, o.evidenceProblems()...)
 	for _, d := range o.Disable {
 		if !nameExists(d, entries) {
 			bad("Options.Disable names %q, and there is no such watch or step: correct the name, or drop it", d)
@@ -196,6 +197,10 @@ func (e *entry) problemsWith(o *Options, exists func(string) bool) []Problem {
 	for i, g := range w.Evidence {
 		if g == nil {
 			bad("Evidence[%d] is nil: set a gatherer, or drop it", i)
+		} else if v, ok := g.(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				bad("Evidence[%d]: %v", i, err)
+			}
 		}
 	}
 	for _, a := range w.After {

@@ -1,11 +1,14 @@
 package selfheal_test
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -108,13 +111,24 @@ func TestNoSecretLeaves(t *testing.T) {
 	require.NoError(t, j.Close())
 
 	sinks := map[string]string{"log": logs.String(), "notices": told.String(), "status": string(status), "handler": served.Body.String()}
-	files, err := filepath.Glob(filepath.Join(dir, "*"))
-	require.NoError(t, err)
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		require.NoError(t, err)
-		sinks["journal "+filepath.Base(f)] = string(b)
-	}
+	require.NoError(t, filepath.WalkDir(filepath.Dir(dir), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		sinks["journal "+filepath.Base(path)] = string(b)
+		if bundle, err := zip.NewReader(bytes.NewReader(b), int64(len(b))); err == nil {
+			for _, f := range bundle.File {
+				r, err := f.Open()
+				require.NoError(t, err)
+				b, err := io.ReadAll(r)
+				require.NoError(t, err)
+				sinks["evidence "+f.Name] = string(b)
+			}
+		}
+		return err
+	}))
+	require.Contains(t, sinks, "evidence incident.json")
 	for name, text := range sinks {
 		for _, c := range canaries {
 			if i := strings.Index(text, c); i >= 0 {

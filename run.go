@@ -69,6 +69,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	}
 	fallback := s.policy.plan(s.o.Escalate) // asks the user's notifiers: no lock
 	beats := newHeart(s)
+	keeper := s.newKeeper(trial.Is(ctx))
 	s.mu.Lock()
 	if s.alive.Load() {
 		s.mu.Unlock()
@@ -85,7 +86,7 @@ func (s *Supervisor) begin(ctx context.Context) (*run, error) {
 	whole := s.engine.Whole()
 	s.meter.begin(&whole)
 	base := context.WithoutCancel(ctx)
-	s.fallback, s.heart = fallback, beats
+	s.fallback, s.heart, s.keeper = fallback, beats, keeper
 	s.calls.begin(base)
 	s.pump = newPump(s)
 	s.sched = schedule.New(schedule.Options{

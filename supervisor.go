@@ -59,6 +59,7 @@ type Supervisor struct {
 	pump     *pump            // events to the log and the observer
 	history  *console.History // what happened lately, for the console
 	links    *links
+	keeper   *keeper // nil: nothing is captured but what watches ask for
 	calls    calls
 	counts   counts
 	meter    *meter

@@ -17,6 +17,9 @@ func (g *gatherer) Gather(ctx context.Context, in escalate.Incident) ([]escalate
 	if g.problem != nil {
 		return nil, g.problem
 	}
+	if g.o.Off {
+		return nil, nil
+	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, g.time)
 	defer cancel()

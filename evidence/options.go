@@ -13,7 +13,10 @@ import (
 
 // Options are the options of [Default] and [Capture]. Only Store must be set.
 type Options struct {
-	// Store takes the bundles.
+	// Off captures nothing.
+	Off bool
+	// Store takes the bundles. In selfheal.Options nil is a store of the
+	// supervisor's own.
 	Store *Store
 	// Time bounds a capture, storing included; where the context of Gather ends
 	// sooner, that does. A fifth of it is kept for storing, and a part gets half of
@@ -131,6 +134,9 @@ func (g *gatherer) drop(name string) {
 func (g *gatherer) Validate() error { return g.problem }
 
 func (g *gatherer) check() error {
+	if g.o.Off {
+		return nil
+	}
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("evidence: "+format, args...)) }
 	switch s := g.o.Store; {
