@@ -141,7 +141,7 @@ func (p *panel) chart(id int, at grid) chart {
 	c.FieldConfig.Defaults.Unit, c.FieldConfig.Defaults.Min, c.FieldConfig.Overrides = p.unit, &zero, []struct{}{}
 	stat := p.kind == "stat"
 	if stat {
-		c.Options = map[string]any{"reduceOptions": map[string]any{"calcs": []string{"lastNotNull"}, "fields": "", "values": false}, "colorMode": "value", "graphMode": "none"}
+		c.Options = map[string]any{"reduceOptions": map[string]any{"calcs": []string{"lastNotNull"}, "fields": "", "values": false}, "colorMode": "value", "graphMode": "none", "justifyMode": "auto", "orientation": "auto", "textMode": "auto", "wideLayout": true, "showPercentChange": false, "percentChangeColorMode": "standard"}
 	} else {
 		c.Options = map[string]any{"legend": map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true}, "tooltip": map[string]any{"mode": "multi", "sort": "desc"}}
 	}

@@ -11,7 +11,8 @@
 // Each is made from Go and never edited by hand; a test fails where one is stale.
 // Another runs every query of the dashboard and of the rules against a Prometheus
 // that scrapes the folder demo: a service with everything wrong, which is also for
-// trying the dashboard out.
+// trying the dashboard out. The module grafanatest holds the dashboard to the schema
+// that Grafana publishes; it was not looked at in Grafana.
 //
 //	main.go       which files there are
 //	table.go      docs/telemetry.md, from a collection
