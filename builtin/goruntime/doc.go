@@ -20,15 +20,15 @@
 //
 // All but the leak have two thresholds: on the early one, under the key [Early], a
 // ladder does only what is Safe; on the other, under the key "", it climbs. Where a
-// ladder ends without a cure people are called, with profiles if there is an
-// Options.EvidenceDir.
+// ladder ends without a cure people are called, with the evidence that the supervisor
+// captured.
 //
 // # Never
 //
 // The limit is never turned off nor raised above what the control group has left,
 // collections are never forced in a loop, no profiling rate is changed, starvation
 // and contention never restart the process, and no restart happens without its
-// stacks kept. [Recycle] itself is bounded by the supervisor.
+// stacks in the log. [Recycle] itself is bounded by the supervisor.
 //
 // # Leaks: proven and suspected
 //

@@ -7,7 +7,6 @@ import (
 
 	"github.com/selfheal-go/selfheal"
 	"github.com/selfheal-go/selfheal/detect"
-	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -42,7 +41,6 @@ func GoroutineLeak(o Options) selfheal.Watch {
 		Name: "goroutine-leak", Every: o.Every,
 		Detector: &floods{leaks: NewLeakDetector(o.Leak), invalid: o.leakProblem()},
 		Playbook: remediate.Playbook{Name: "goroutine-leak", Steps: o.recycle(steps)},
-		Evidence: o.evidence("goroutine"),
 	}
 }
 
@@ -84,7 +82,6 @@ func Memory(o Options) selfheal.Watch {
 		Name: "memory", Every: o.Every, KeepFor: o.RaiseFor,
 		Detector: newLeveled(o.memoryProblem(), o.earlyFor(), newMemory(o.Root).watch(o)),
 		Playbook: remediate.Playbook{Name: "memory", Steps: o.recycle(o.raise(steps))},
-		Evidence: o.evidence("heap", "goroutine"),
 	}
 }
 
@@ -97,7 +94,6 @@ func GCSpiral(o Options) selfheal.Watch {
 		Name: "gc-spiral", Every: o.Every, For: confirmFor, KeepFor: o.RaiseFor,
 		Detector: newLeveled(o.gcProblem(), o.earlyFor(), newCollector(o.Window).watch(o)),
 		Playbook: remediate.Playbook{Name: "gc-spiral", Steps: o.recycle(o.raise(steps))},
-		Evidence: o.evidence("heap"),
 	}
 }
 
@@ -110,7 +106,6 @@ func LockContention(o Options) selfheal.Watch {
 		Name: "lock-contention", Every: o.Every, For: confirmFor,
 		Detector: newLeveled(o.lockProblem(), o.earlyFor(), newLocks(o.Window).watch(o)),
 		Playbook: remediate.Playbook{Name: "lock-contention", Steps: o.relief()},
-		Evidence: o.evidence("mutex", "goroutine"),
 	}
 }
 
@@ -124,7 +119,6 @@ func Starvation(o Options) selfheal.Watch {
 		Name: "starvation", Every: o.Every, For: confirmFor,
 		Detector: newLeveled(o.latencyProblem(), o.earlyFor(), newScheduler(o.Window).watch(o)),
 		Playbook: remediate.Playbook{Name: "starvation", Steps: o.relief()},
-		Evidence: o.evidence("goroutine"),
 	}
 }
 
@@ -136,15 +130,7 @@ func Threads(o Options) selfheal.Watch {
 		Name: "threads", Every: o.Every,
 		Detector: newLeveled(o.threadsProblem(), o.earlyFor(), newThreads(o.Root).watch(o)),
 		Playbook: remediate.Playbook{Name: "threads", Steps: o.recycle(nil)},
-		Evidence: o.evidence("goroutine"),
 	}
-}
-
-func (o Options) evidence(profiles ...string) []escalate.Gatherer {
-	if o.EvidenceDir == "" {
-		return nil
-	}
-	return []escalate.Gatherer{Evidence(o.EvidenceDir, profiles...)}
 }
 
 // relief is the application's rungs; a warning takes only those that nobody notices.
@@ -170,5 +156,5 @@ func (o Options) recycle(steps []remediate.Step) []remediate.Step {
 	if o.RecycleCode == -1 {
 		return steps
 	}
-	return append(steps, onlyAcute(Recycle(o.RecycleCode, o.EvidenceDir)))
+	return append(steps, onlyAcute(Recycle(o.RecycleCode)))
 }

@@ -31,7 +31,7 @@ func TestModuleWithEverything(t *testing.T) {
 	}
 	selfhealtest.TestModule(t, func(t *testing.T) selfheal.Module {
 		return goruntime.Module(goruntime.Options{
-			Caches: &goruntime.Caches{}, EvidenceDir: t.TempDir(), EarlyFor: time.Minute,
+			Caches: &goruntime.Caches{}, EarlyFor: time.Minute,
 			Relief:   []remediate.Step{step("shed", remediate.Disruptive), step("debug-off", remediate.Safe)},
 			StopLeak: []remediate.Step{step("cancel", remediate.Disruptive)},
 		})

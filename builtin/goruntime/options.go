@@ -39,10 +39,6 @@ type Options struct {
 	// RecycleCode is the exit code with which the last rung asks for the process to
 	// be replaced. 0 means 75, EX_TEMPFAIL of sysexits.h; -1 leaves the rung out.
 	RecycleCode int
-	// EvidenceDir is a folder of ours for profiles: goroutines, heap, and mutexes
-	// where their profiling is on already. It is made when it is needed. "" means
-	// that stacks go into findings and the log only.
-	EvidenceDir string
 
 	// Leak configures the leak detector. For the watch 0 means other values than for
 	// the detector alone, since a few goroutines are worth a line and not a call:

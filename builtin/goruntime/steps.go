@@ -154,18 +154,16 @@ func (r *raiser) undo(ctx context.Context, req remediate.Request) error {
 
 func limitNow() int64 { return debug.SetMemoryLimit(-1) }
 
-// Recycle is the last rung: it keeps the stacks, in dir or else in the log, and asks
-// for the process to be replaced. Stacks that cannot be kept stop the ladder, since
-// a restart without them destroys what would explain it.
-func Recycle(code int, dir string) remediate.Step {
+// Recycle is the last rung: it logs where most goroutines come from, with a stack of
+// each, and asks for the process to be replaced. The supervisor captures evidence
+// before it, like before every step that interrupts.
+func Recycle(code int) remediate.Step {
 	exit := remediate.Recycle(code)
 	run := func(ctx context.Context, req remediate.Request) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := keepStacks(dir, req); err != nil {
-			return fmt.Errorf("goruntime: not replaced, because the stacks could not be kept: %w: %w", err, remediate.ErrEscalate)
-		}
+		logStacks(req)
 		return exit(ctx, req)
 	}
 	return remediate.Step{Name: "recycle", Run: run, Lasting: true}
