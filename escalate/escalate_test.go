@@ -27,6 +27,8 @@ func TestNames(t *testing.T) {
 	require.Equal(t, "", Name(n))
 	require.Equal(t, "", Name(nil))
 	require.Equal(t, "oncall", Name(Named("oncall", n)))
+	require.Equal(t, "log", Name(Limit(Log(nil), Rate{})), "a log that is owed a notice is found after a restart")
+	require.Equal(t, "audit", Name(Named("audit", Log(nil))))
 	require.Equal(t, "outer", Name(Named("outer", Named("inner", n))))
 	require.ErrorIs(t, Named("oncall", n).Notify(t.Context(), Notification{}), io.EOF)
 }

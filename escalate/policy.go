@@ -49,11 +49,17 @@ func Unwrap(n Notifier) Notifier {
 	return nil
 }
 
-// Name returns the name that [Named] gave to n, and "" for any other notifier.
+// Name returns the name that [Named] gave to n, "log" for a [Log] that has none, and
+// "" for any other notifier.
 func Name(n Notifier) string {
 	for n != nil {
-		if n, ok := n.(*named); ok && n != nil {
-			return n.name
+		switch n := n.(type) {
+		case *named:
+			if n != nil {
+				return n.name
+			}
+		case logNotifier:
+			return "log"
 		}
 		n = Unwrap(n)
 	}
