@@ -2,10 +2,15 @@
 // step changes it: stacks, profiles, an execution trace, metrics, the pressure that
 // the kernel sees, the last log records. Who is called finds the diagnosis done.
 //
+// A supervisor does so by itself, with what its options say:
+//
 //	store, err := evidence.OpenStore(evidence.StoreOptions{Dir: "/var/lib/orders/evidence"})
 //	…
 //	ring := evidence.NewLogRing(handler, evidence.LogRingOptions{})
-//	watch.Evidence = []escalate.Gatherer{evidence.Default(evidence.Options{Store: store, Logs: ring})}
+//	heal := selfheal.New(selfheal.Options{
+//		Logger:   slog.New(ring),
+//		Evidence: evidence.Options{Store: store, Logs: ring},
+//	})
 //
 // # What is captured
 //
@@ -37,5 +42,7 @@
 // and messages within profiles and traces. Rules are a net, not a wall: name the
 // secrets of the service ([NewRedactor]).
 //
-// The package imports detect, escalate and what they import, and nothing above.
+// The package imports detect, escalate and what they import, and nothing above, so
+// that a watch may have a gatherer of its own: [Capture], with parts of the
+// application.
 package evidence
