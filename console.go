@@ -164,10 +164,15 @@ func (s *Supervisor) obey(_ context.Context, o console.Order) (*console.Plan, er
 		err = fmt.Errorf("%w: there is no control %q", console.ErrBad, o.Kind)
 	}
 	if errors.Is(err, ErrNoSuch) {
-		err = fmt.Errorf("%w: %w", console.ErrNoSuch, err)
+		err = missing{err}
 	}
 	return nil, err
 }
+
+// missing is an error of the supervisor that the console knows as its own.
+type missing struct{ error }
+
+func (m missing) Unwrap() []error { return []error{m.error, console.ErrNoSuch} }
 
 // unchanged says whether a proposal is the plan that a person was shown.
 func (s *Supervisor) unchanged(proposal, fingerprint string) error {

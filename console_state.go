@@ -2,8 +2,8 @@ package selfheal
 
 import (
 	"fmt"
-	"io"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -94,13 +94,33 @@ func (s *Supervisor) consoleIncident(in *IncidentStatus, steps []remediate.Step,
 		AckedBy: in.AckedBy, Snoozed: in.SnoozedUntil, Symptoms: in.Symptoms, Runbook: in.Incident.Runbook,
 		Ladder: s.ladder(in, steps), Evidence: consoleEvidence(in.Incident.Evidence),
 	}
+	if in.State == escalate.Acting && out.Until.IsZero() {
+		out.Until = over(in, steps)
+	}
 	if p != nil {
 		out.Proposal = &console.Proposal{
 			ID: p.ID, Step: p.Step, Risk: p.Risk.String(), Scope: p.Scope.String(),
 			Target: About{Watch: p.Watch, Key: p.Key}.Name(), Fingerprint: p.Fingerprint, Expires: p.Expires,
 		}
+		if n := slices.IndexFunc(steps, func(x remediate.Step) bool { return x.Name == p.Step }); n >= 0 {
+			out.Proposal.Text = steps[n].String()
+		}
 	}
 	return out
+}
+
+// over is when the step that runs is over at the latest; zero where that depends on
+// how often it is tried.
+func over(in *IncidentStatus, steps []remediate.Step) time.Time {
+	if len(in.Attempts) == 0 {
+		return time.Time{}
+	}
+	a := &in.Attempts[len(in.Attempts)-1]
+	n := slices.IndexFunc(steps, func(x remediate.Step) bool { return x.Name == a.Step })
+	if n < 0 || a.Outcome != remediate.Running || steps[n].Retry.Tries > 1 {
+		return time.Time{}
+	}
+	return a.Started.Add(steps[n].Effective(0).Timeout)
 }
 
 // ladder is the playbook of an incident with how far it was climbed.
@@ -208,15 +228,4 @@ func facts(st *Status) []console.Fact {
 		{Name: "events dropped", Value: strconv.FormatUint(n.Dropped, 10)},
 	}
 	return fs
-}
-
-// openEvidence asks a store, which may be the application's: its code may panic.
-func (s *Supervisor) openEvidence(ref string) (content io.ReadSeekCloser, err error) {
-	defer func() {
-		if x := recover(); x != nil {
-			s.counts.panics.Add(1)
-			content, err = nil, newPanic("Options.Console.Evidence", x)
-		}
-	}()
-	return s.evidenceOpener()(ref)
 }

@@ -5,10 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,7 +18,6 @@ import (
 
 	"github.com/selfheal-go/selfheal"
 	"github.com/selfheal-go/selfheal/detect"
-	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/remediate"
 	"github.com/selfheal-go/selfheal/selfhealtest"
 )
@@ -245,183 +243,7 @@ func TestAPageOfAnotherSiteCannotUseTheControls(t *testing.T) {
 	})
 }
 
-// asking is a trial in which a step waits for a yes, and what it tells people.
-func asking(t *testing.T, o selfheal.Options, ran *int) (*selfhealtest.Trial, *selfhealtest.Pager, *selfhealtest.Pager) {
-	called, informed := &selfhealtest.Pager{}, &selfhealtest.Pager{}
-	o.Console.BaseURL = "https://ops.example/orders"
-	o.Console.LinkKeys = [][]byte{[]byte("0123456789abcdef0123456789abcdef")}
-	policy := escalate.To(escalate.Named("called", called))
-	policy.Inform = []escalate.Notifier{escalate.Named("informed", informed)}
-	trial := selfhealtest.StartWith(t, o, selfheal.Watch{
-		Name: "store", Escalate: policy, Runbook: "https://runbooks.example/store",
-		Detector: selfhealtest.Script(selfhealtest.Frame{Findings: []detect.Finding{{Key: "a", Severity: detect.Critical, Summary: "full"}}}),
-		Playbook: remediate.Ladder(remediate.Step{Name: "drop", Risk: remediate.Destructive, Lasting: true, Run: do(func() { *ran++ })}),
-	})
-	time.Sleep(10 * time.Second)
-	synctest.Wait()
-	return trial, called, informed
-}
-
-func linksOf(ns []escalate.Notification, text string) (hrefs []string) {
-	for _, n := range ns {
-		for _, l := range n.Links {
-			if strings.HasPrefix(l.Text, text) {
-				hrefs = append(hrefs, l.Href)
-			}
-		}
-	}
-	return hrefs
-}
-
-func TestASignedLinkShowsAndActsOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var asked []selfheal.Control
-		ran := 0
-		trial, called, informed := asking(t, selfheal.Options{Console: selfheal.ConsoleOptions{Authorize: allow(&asked)}}, &ran)
-		for _, n := range append(informed.Pages(), informed.Resolved()...) {
-			require.Empty(t, n.Links, "who is only informed gets no link")
-		}
-		b := browser{t, trial.Supervisor().Handler()}
-		var all []string
-		for _, n := range called.Pages() {
-			require.Equal(t, "Console", n.Links[0].Text)
-			for _, l := range n.Links {
-				all = append(all, l.Href)
-			}
-		}
-		for _, href := range all { // a crawler follows every link
-			u, err := url.Parse(href)
-			require.NoError(t, err)
-			for _, method := range []string{http.MethodGet, http.MethodHead} {
-				w := b.ask(method, u.RequestURI(), "", "Accept", "text/html", "Host", "ops.example")
-				require.Equal(t, http.StatusOK, w.Code)
-				require.Equal(t, "no-referrer", w.Header().Get("Referrer-Policy"))
-			}
-		}
-		synctest.Wait()
-		require.Zero(t, ran)
-		require.Empty(t, asked, "to look takes no authority")
-		require.Len(t, trial.Supervisor().Status().Proposals, 1)
-
-		approve := linksOf(called.Pages(), "Approve")[0]
-		u, _ := url.Parse(approve)
-		page := b.page(u.RequestURI())
-		require.Contains(t, page, "destructive")
-		require.Contains(t, page, "store[a]")
-		form := []string{"Content-Type", "application/x-www-form-urlencoded", "Accept", "text/html"}
-		body := url.Values{"t": {u.Query().Get("t")}}.Encode()
-		w := b.ask(http.MethodPost, u.Path, body, form...)
-		require.Equal(t, http.StatusOK, w.Code, w.Body.String())
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		require.Equal(t, 1, ran)
-		require.Equal(t, selfheal.ControlApprove, asked[0].Kind)
-		for range 3 {
-			require.NotEqual(t, http.StatusOK, b.ask(http.MethodPost, u.Path, body, form...).Code)
-		}
-		synctest.Wait()
-		require.Equal(t, 1, ran)
-
-		ack, _ := url.Parse(linksOf(called.Pages(), "Acknowledge")[0])
-		body = url.Values{"t": {ack.Query().Get("t")}}.Encode()
-		require.Equal(t, http.StatusOK, b.ask(http.MethodPost, ack.Path, body, form...).Code)
-		require.Equal(t, http.StatusGone, b.ask(http.MethodPost, ack.Path, body, form...).Code)
-	})
-}
-
 // What is told to inform may be read by anybody, so it holds no link even for
-// those who are called too.
-func TestWhoIsInformedTooGetsNoLink(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := &selfhealtest.Pager{}
-		both := escalate.Named("both", p)
-		policy := escalate.To(both)
-		policy.Inform = []escalate.Notifier{both}
-		selfhealtest.StartWith(t, selfheal.Options{Console: selfheal.ConsoleOptions{BaseURL: "https://ops.example/", LinkKeys: [][]byte{make([]byte, 16)}}}, selfheal.Watch{
-			Name: "w", Escalate: policy, Detector: selfhealtest.Script(selfhealtest.Frame{Findings: []detect.Finding{{Summary: "sick"}}}),
-		})
-		time.Sleep(time.Minute)
-		require.NotEmpty(t, p.Pages())
-		for _, n := range p.Pages() {
-			require.Empty(t, n.Links)
-		}
-	})
-}
-
-func TestALinkIsNoAuthority(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ran := 0
-		trial, called, _ := asking(t, selfheal.Options{}, &ran)
-		b := browser{t, trial.Supervisor().Handler()}
-		u, _ := url.Parse(linksOf(called.Pages(), "Approve")[0])
-		require.Equal(t, http.StatusForbidden, b.ask(http.MethodPost, u.RequestURI(), "").Code)
-		token := u.Query().Get("t")
-		for n := range token { // whatever is changed, it is no link any longer
-			bad := []byte(token)
-			bad[n] ^= 1
-			w := b.get(u.Path + "?t=" + url.QueryEscape(string(bad)))
-			require.Equal(t, http.StatusBadRequest, w.Code)
-		}
-		synctest.Wait()
-		require.Zero(t, ran)
-	})
-}
-
-func TestApprovalIsOfThePlanThatWasShown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var asked []selfheal.Control
-		ran := 0
-		trial, _, _ := asking(t, selfheal.Options{Console: selfheal.ConsoleOptions{Authorize: allow(&asked)}}, &ran)
-		b := browser{t, trial.Supervisor().Handler()}
-		p := trial.Supervisor().Status().Proposals[0]
-		require.Contains(t, b.page("/"), "May drop run on store[a]?")
-		require.Equal(t, http.StatusConflict, b.ask(http.MethodPost, "/api/approve", fmt.Sprintf(`{"proposal":%q,"plan":"another"}`, p.ID)).Code)
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		require.Zero(t, ran)
-		require.Equal(t, http.StatusOK, b.ask(http.MethodPost, "/api/approve", fmt.Sprintf(`{"proposal":%q,"plan":%q}`, p.ID, p.Fingerprint)).Code)
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		require.Equal(t, 1, ran)
-	})
-}
-
-func TestEvidenceIsWhatTheIncidentNames(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var asked []selfheal.Control
-		opened := []string{}
-		o := selfheal.Options{Console: selfheal.ConsoleOptions{Authorize: allow(&asked), Evidence: func(ref string) (io.ReadSeekCloser, error) {
-			opened = append(opened, ref)
-			return content{strings.NewReader("profile")}, nil
-		}}}
-		gauge := selfhealtest.NewGauge(9)
-		trial := selfhealtest.StartWith(t, o, selfheal.Watch{
-			Name: "w", Detector: detect.Above(gauge.Read, 5),
-			Evidence: []escalate.Gatherer{escalate.GathererFunc(func(context.Context, escalate.Incident) ([]escalate.Evidence, error) {
-				return []escalate.Evidence{{Name: "heap", Type: "application/zip", Ref: "r1"}}, nil
-			})},
-			Playbook: remediate.Ladder(remediate.Step{Name: "fix", Lasting: true, Settle: time.Hour, Run: do(func() {})}),
-		})
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
-		b := browser{t, trial.Supervisor().Handler()}
-		id := trial.Supervisor().Status().Watches[0].Incidents[0].ID
-		require.Contains(t, b.page("/"), "evidence?incident="+id+"&amp;ref=r1")
-		w := b.get("/evidence?incident=" + id + "&ref=r1")
-		require.Equal(t, http.StatusOK, w.Code)
-		require.Equal(t, "profile", w.Body.String())
-		require.Equal(t, `attachment; filename=r1.zip`, w.Header().Get("Content-Disposition"))
-		require.Equal(t, http.StatusNotFound, b.get("/evidence?incident="+id+"&ref=../../etc/passwd").Code)
-		require.Equal(t, http.StatusNotFound, b.get("/evidence?incident=x&ref=r1").Code)
-		require.Equal(t, []string{"r1"}, opened)
-		require.Equal(t, selfheal.Control{Kind: selfheal.ControlEvidence, Watch: "w", Incident: id, Evidence: "r1"}, asked[0])
-	})
-}
-
-type content struct{ *strings.Reader }
-
-func (content) Close() error { return nil }
-
 func TestWrongConsoleOptionsAreWiringMistakes(t *testing.T) {
 	for what, o := range map[string]selfheal.ConsoleOptions{
 		"BaseURL":  {BaseURL: "orders.example"},
@@ -434,60 +256,65 @@ func TestWrongConsoleOptionsAreWiringMistakes(t *testing.T) {
 	}
 }
 
-func TestAUsedLinkIsUsedForTheNextLifeToo(t *testing.T) {
-	dir := t.TempDir()
-	token := ""
-	until := time.Now().Add(20 * time.Second)
-	life := func(f func(b browser, s *selfheal.Supervisor)) {
-		j, err := selfheal.OpenJournal(dir)
-		if err != nil {
-			t.Skipf("no journal on this system: %v", err)
-		}
-		var asked []selfheal.Control
-		told := make(chan escalate.Notification, 100)
-		s := selfheal.New(selfheal.Options{
-			Journal: j, Logger: quiet, Every: 20 * time.Millisecond,
-			Escalate: escalate.To(escalate.Named("pager", escalate.NotifierFunc(func(_ context.Context, n escalate.Notification) error {
-				told <- n
-				return nil
-			}))),
-			Console: selfheal.ConsoleOptions{Authorize: allow(&asked), BaseURL: "https://ops.example/", LinkKeys: [][]byte{[]byte("0123456789abcdef")}},
-		})
-		s.Watch(selfheal.Watch{Name: "w", Detector: detect.Func(func(context.Context) ([]detect.Finding, error) {
-			return []detect.Finding{{Summary: "sick"}}, nil
-		})})
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- s.Run(ctx) }()
-		if token == "" {
-			u, err := url.Parse(linksOf([]escalate.Notification{<-told}, "Acknowledge")[0])
-			require.NoError(t, err)
-			token = u.RawQuery
-		}
-		b := browser{t, s.Handler()}
-		for b.ask(http.MethodGet, "/link?"+token, "", "Accept", "text/html").Code != http.StatusOK { // the incident is open
-			require.True(t, time.Now().Before(until))
-			time.Sleep(10 * time.Millisecond)
-		}
-		f(b, s)
+// Viewers who read nothing cost the supervisor nothing: it decides, and others see.
+func TestSlowViewersHoldUpNoHealing(t *testing.T) {
+	s := selfheal.New(selfheal.Options{Logger: quiet, Escalate: nobody, Every: 10 * time.Millisecond})
+	s.Watch(selfheal.Watch{Name: "w", Detector: detect.Func(func(context.Context) ([]detect.Finding, error) {
+		return []detect.Finding{{Summary: strings.Repeat("sick ", 2000)}}, nil // so that what is sent fills what lies between
+	})})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	srv := httptest.NewServer(s.Handler())
+	defer func() {
+		srv.CloseClientConnections()
+		srv.Close()
 		cancel()
 		require.NoError(t, <-done)
-		require.NoError(t, j.Close())
+	}()
+	for n := range 20 {
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4096))
+		_, err = fmt.Fprintf(conn, "GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n", []string{"live", "api/events"}[n%2])
+		require.NoError(t, err)
 	}
-	life(func(b browser, _ *selfheal.Supervisor) {
-		require.Equal(t, http.StatusOK, b.ask(http.MethodPost, "/link?"+token, "").Code)
-	})
-	life(func(b browser, _ *selfheal.Supervisor) {
-		require.Equal(t, http.StatusGone, b.ask(http.MethodPost, "/link?"+token, "").Code)
-		var journal struct{ Lines []struct{ Text string } }
-		b.json("/api/journal", &journal)
-		var all []string
-		for _, l := range journal.Lines {
-			all = append(all, l.Text)
+	for n := range 500 {
+		require.NoError(t, s.Halt("bob", fmt.Sprint("release ", n, strings.Repeat(".", 4000))))
+		require.NoError(t, s.Resume("bob"))
+	}
+	b := browser{t, s.Handler()}
+	require.Eventually(t, func() bool { // the queue behind the journal of the page is emptied all the same
+		return strings.Contains(b.ask(http.MethodGet, "/api/status?brief=1", "").Body.String(), `"state": "running"`) && s.Status().Halted == nil
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Zero(t, s.Status().Counts.Dropped)
+}
+
+// A step that runs says when it is over at the latest, unless it is tried again.
+func TestThePageCountsDownTheStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for tries, counted := range map[int]bool{1: true, 3: false} {
+			wait := remediate.Step{
+				Name: "wait", Lasting: true, Timeout: 7 * time.Minute, Retry: remediate.Backoff{Tries: tries},
+				Run: func(ctx context.Context, _ remediate.Request) error { <-ctx.Done(); return ctx.Err() },
+			}
+			trial := selfhealtest.Start(t, selfheal.Watch{
+				Name: "w", Detector: selfhealtest.Script(selfhealtest.Frame{Findings: []detect.Finding{{Summary: "sick"}}}), Playbook: remediate.Ladder(wait),
+			})
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			b := browser{t, trial.Supervisor().Handler()}
+			var in struct {
+				State  string
+				Until  time.Time
+				Ladder []struct{ Started time.Time }
+			}
+			b.json("/api/incident?id="+trial.Supervisor().Status().Watches[0].Incidents[0].ID, &in)
+			require.Equal(t, "acting", in.State)
+			require.Equal(t, counted, in.Until.Equal(in.Ladder[0].Started.Add(7*time.Minute)))
+			require.Equal(t, counted, strings.Contains(b.page("/"), "the step is running, <time"))
+			trial.Stop()
 		}
-		require.Contains(t, all, "ack w by alice", "the history goes on where the last life ended")
-		var week struct{ Opened int }
-		b.json("/api/week", &week)
-		require.Equal(t, 1, week.Opened)
 	})
 }

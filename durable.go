@@ -168,20 +168,37 @@ type noticeStore struct{ j *Journal }
 func (n noticeStore) Append(rs []outbox.Record, done func(error)) { n.j.appendNotices(rs, done) }
 
 // resume ends a halt: it must be durable before it takes effect, or a crash would
-// bring the halt back after somebody was told that it is over.
+// bring the halt back after somebody was told that it is over. It ends the halt that
+// the person saw, and none that came meanwhile.
 func (s *Supervisor) resume(by string) error {
-	if j := s.o.Journal; j != nil {
-		s.mu.Lock()
-		halted := s.engine.Whole().Halted
-		s.mu.Unlock()
-		if halted != nil {
-			if err := j.records([]incident.Record{{Halt: &incident.HaltRecord{}}}).wait(); err != nil {
-				j.records([]incident.Record{{Halt: &incident.HaltRecord{On: true, By: halted.By, Reason: halted.Reason}}})
-				return fmt.Errorf("%w; it stays halted", err)
-			}
-		}
+	in := incident.Input{Kind: incident.InResume, By: by}
+	j := s.o.Journal
+	s.mu.Lock()
+	seen := s.engine.Whole().Halted
+	s.mu.Unlock()
+	if j == nil || seen == nil {
+		return s.ask(in)
 	}
-	return s.ask(incident.Input{Kind: incident.InResume, By: by})
+	err := j.records([]incident.Record{{Halt: &incident.HaltRecord{}}}).wait()
+	s.mu.Lock()
+	now := s.engine.Whole().Halted
+	if now != nil && err == nil && *now != *seen {
+		err = fmt.Errorf("%s halted again meanwhile", now.By)
+	}
+	if err != nil {
+		if now != nil {
+			j.records([]incident.Record{{Halt: &incident.HaltRecord{On: true, By: now.By, Reason: now.Reason}}})
+		}
+		s.mu.Unlock()
+		return fmt.Errorf("%w; it stays halted", err)
+	}
+	w, err := s.answered(in)
+	s.mu.Unlock()
+	s.poke()
+	if err != nil {
+		return err
+	}
+	return w.wait()
 }
 
 // endLife writes down that this life ended in order, at its very end.

@@ -5,10 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/selfheal-go/selfheal"
@@ -236,4 +238,31 @@ func TestRecycleIsBoundedByTheJournal(t *testing.T) {
 		require.NoError(t, j.Close())
 	}
 	require.Equal(t, 1, recycles, "it did not help, so it is not done again")
+}
+
+// A person halts while another resumes: whatever comes first, the next life knows of
+// the halt that this one has.
+func TestAHaltDuringAResumeIsNotForgotten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "journal")
+	s, _ := live(t, dir, selfheal.Options{})
+	for n := range 10 {
+		require.NoError(t, s.Halt("eve", "deploy"))
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := s.Resume("eve"); err != nil {
+				assert.ErrorContains(t, err, "bob halted again meanwhile; it stays halted")
+			}
+		})
+		time.Sleep(time.Duration(n) * 100 * time.Microsecond)
+		wg.Go(func() { assert.NoError(t, s.Halt("bob", "wait")) })
+		wg.Wait()
+		next, end := live(t, image(t, dir), selfheal.Options{})
+		time.Sleep(20 * time.Millisecond)
+		is, was := next.Status().Halted, s.Status().Halted
+		require.Equal(t, was != nil, is != nil)
+		if was != nil {
+			require.Equal(t, was.By, is.By)
+		}
+		end()
+	}
 }

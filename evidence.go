@@ -60,7 +60,7 @@ func (s *Supervisor) newKeeper(trial bool) *keeper {
 // a place: a step may replace it.
 func (s *Supervisor) openEvidenceStore() *evidence.Store {
 	o := evidence.StoreOptions{Redactor: evidence.NewRedactor(s.o.Secrets...)}
-	if j := s.o.Journal; j != nil {
+	if j := s.o.Journal; j != nil && j.dir != "" {
 		o.Dir = j.dir + "-evidence"
 		store, err := evidence.OpenStore(o)
 		if err == nil {
@@ -181,7 +181,8 @@ func (s *Supervisor) gather(e *entry, in escalate.Incident, attempt int, fresh b
 // console, and in what is sent later. A supervisor that is starved leaves it.
 func (s *Supervisor) gatherForPeople(n *incident.Notice) {
 	in := n.Incident
-	if n.Kind != escalate.Trigger || n.Inform || in.ID == "" || in.Reason == escalate.Storm || len(in.Evidence) > 0 || len(in.Attempts) > 0 {
+	called := n.Kind == escalate.Trigger || n.Kind == escalate.Ask
+	if !called || n.Inform || in.ID == "" || in.Reason == escalate.Storm || len(in.Evidence) > 0 || len(in.Attempts) > 0 {
 		return
 	}
 	s.mu.Lock()

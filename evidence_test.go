@@ -164,6 +164,21 @@ func TestAPageWithoutAStepHasEvidenceToo(t *testing.T) {
 	})
 }
 
+// Who is to say yes or no sees what they decide on.
+func TestAnApproverSeesEvidence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := selfheal.New(selfheal.Options{Logger: quiet, Escalate: nobody})
+		w := useless("queue", remediate.Disruptive)
+		w.Mode = selfheal.Propose
+		s.Watch(w)
+		begun(t, s)
+		time.Sleep(time.Minute)
+		st := s.Status()
+		require.Len(t, st.Proposals, 1)
+		require.Len(t, st.Watches[0].Incidents[0].Incident.Evidence, 1)
+	})
+}
+
 func TestEvidenceIsOffWhereItIsSwitchedOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var told notices

@@ -32,6 +32,9 @@ func (s *Supervisor) Handler() http.Handler {
 	}
 	if s.evidenceOpener() != nil {
 		o.Source.Evidence = s.openEvidence
+		if s.o.Console.Evidence == nil {
+			o.Source.Kept = s.keptEvidence
+		}
 	}
 	h, err := console.New(o)
 	if err != nil {

@@ -342,6 +342,11 @@ func (s *Supervisor) ask(in incident.Input) error {
 func (s *Supervisor) answer(in incident.Input) (*write, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.answered(in)
+}
+
+// answered is answer with s.mu held.
+func (s *Supervisor) answered(in incident.Input) (*write, error) {
 	ds := s.engine.Step(s.now(), in)
 	var err error
 	for _, d := range ds {

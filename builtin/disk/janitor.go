@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,18 +153,10 @@ func NewJanitor(o JanitorOptions) *Janitor {
 	if len(o.Dirs) == 0 {
 		j.problem = errors.Join(j.problem, errors.New("disk: a janitor has no Dirs: name the directories whose files are disposable"))
 	}
-	if o.Keep == 0 {
-		o.Keep = defaultKeep
-	}
-	if o.MinAge == 0 {
-		o.MinAge = defaultMinAge
-	}
-	if o.MaxBytes == 0 {
-		o.MaxBytes = defaultMaxBytes
-	}
-	if o.MaxFiles == 0 {
-		o.MaxFiles = defaultMaxFiles
-	}
+	o.Keep = cmp.Or(o.Keep, defaultKeep)
+	o.MinAge = cmp.Or(o.MinAge, defaultMinAge)
+	o.MaxBytes = cmp.Or(o.MaxBytes, defaultMaxBytes)
+	o.MaxFiles = cmp.Or(o.MaxFiles, defaultMaxFiles)
 	j.o = o
 	j.once = remediate.Once(j.clean)
 	return j

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,9 +60,7 @@ func NewLogs(o LogOptions) *Logs {
 	if len(o.Files) == 0 {
 		l.problem = errors.Join(l.problem, errors.New("disk: logs have no Files: name those that this process writes"))
 	}
-	if o.MinBytes == 0 {
-		o.MinBytes = defaultMinBytes
-	}
+	o.MinBytes = cmp.Or(o.MinBytes, defaultMinBytes)
 	l.o = o
 	l.once = remediate.Once(l.compress)
 	return l

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,28 +93,15 @@ const (
 )
 
 func (o Options) withDefaults() Options {
-	or := func(v *float64, d float64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
 	for _, l := range []*Levels{&o.Space, &o.Inodes} {
-		or(&l.Warn, defaultWarn)
-		or(&l.Act, defaultAct)
-		or(&l.Margin, defaultMargin)
+		l.Warn = cmp.Or(l.Warn, defaultWarn)
+		l.Act = cmp.Or(l.Act, defaultAct)
+		l.Margin = cmp.Or(l.Margin, defaultMargin)
 	}
-	if o.Every == 0 {
-		o.Every = defaultEvery
-	}
-	if o.Patience == 0 {
-		o.Patience = defaultPatience
-	}
-	if o.Forecast == 0 {
-		o.Forecast = defaultForecast
-	}
-	if o.DeletedAbove == 0 {
-		o.DeletedAbove = defaultDeleted
-	}
+	o.Every = cmp.Or(o.Every, defaultEvery)
+	o.Patience = cmp.Or(o.Patience, defaultPatience)
+	o.Forecast = cmp.Or(o.Forecast, defaultForecast)
+	o.DeletedAbove = cmp.Or(o.DeletedAbove, defaultDeleted)
 	if o.read == nil {
 		o.read = reader
 	}

@@ -3,7 +3,6 @@ package goruntime
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -203,36 +202,6 @@ func TestWithoutAnyLimitThereIsNothingToJudge(t *testing.T) {
 	found, err := Memory(Options{Root: t.TempDir()}).Detector.Detect(context.Background())
 	require.NoError(t, err)
 	require.Empty(t, found)
-}
-
-func TestLimitsAreParsed(t *testing.T) {
-	for text, want := range map[string]uint64{"0\n": 0, "17": 17, "max\n": unlimited, "9223372036854771712\n": unlimited} {
-		n, err := parseLimit([]byte(text))
-		require.NoError(t, err)
-		require.Equal(t, want, n)
-	}
-	for _, bad := range []string{"", "-1", "1 2", "99999999999999999999999"} {
-		_, err := parseLimit([]byte(bad))
-		require.Error(t, err, bad)
-	}
-}
-
-func FuzzCgroupFiles(f *testing.F) {
-	f.Add("7:pids:/x\n4:cpu,memory:/docker/a1\n0::/y\n", v1Mounts+v2Mounts, "total_inactive_file 50000000\n", "memory")
-	f.Add("0::/../..\n", "29 23 0:26 /\\1345 /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "max", "pids")
-	f.Fuzz(func(t *testing.T, groups, mounts, stat, controller string) {
-		group, v2, ok := groupOf(groups, controller)
-		if ok {
-			require.NotEmpty(t, group)
-		}
-		if m, found := mountOf(mounts, controller, v2); found {
-			require.Regexp(t, "^/", m.inside(group))
-		}
-		if n, err := parseLimit([]byte(stat)); err == nil && n != unlimited {
-			require.Less(t, n, uint64(math.MaxInt64))
-		}
-		_, _ = statField([]byte(stat), controller)
-	})
 }
 
 func ExampleModule_options() {

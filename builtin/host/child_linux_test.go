@@ -363,13 +363,13 @@ func spinChild() int {
 func TestARealQuotaIsUsedUp(t *testing.T) {
 	t.Parallel()
 	own, err := findGroups("", "cpu")
-	if err != nil || own.v2 {
+	if err != nil || own.V2 {
 		t.Skip("this host has no cpu controller of version 1 to make a group with a quota in; the recorded trees show the same")
 	}
 	if os.Geteuid() != 0 {
 		lacking(t, "this test makes a control group: run it as root")
 	}
-	group, err := os.MkdirTemp(own.dirs[0], "selfheal-host-test-")
+	group, err := os.MkdirTemp(own.Dirs[0], "selfheal-host-test-")
 	if err != nil {
 		t.Skipf("the control groups of this host cannot be changed from here; the recorded trees show the same: %v", err)
 	}

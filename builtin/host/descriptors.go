@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/internal/cgroup"
 )
 
 // hostTable is the key of the host's whole file table.
@@ -87,7 +88,7 @@ func (d *descriptors) process() ([]detect.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	if limit == unlimited || limit == 0 {
+	if limit == cgroup.Unlimited || limit == 0 {
 		d.own = stages{}
 		return nil, nil
 	}

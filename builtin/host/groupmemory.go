@@ -1,6 +1,11 @@
 package host
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/selfheal-go/selfheal/internal/cgroup"
+)
 
 // groupMemory reads how near the process is to the memory limits of its control
 // group and those above it.
@@ -27,12 +32,12 @@ func (g *groupMemory) find() error {
 		return err
 	}
 	g.close()
-	g.v2 = groups.v2
+	g.v2 = groups.V2
 	limit, usage := "/memory.limit_in_bytes", "/memory.usage_in_bytes"
 	if g.v2 {
 		limit, usage = "/memory.max", "/memory.current"
 	}
-	for _, dir := range groups.dirs {
+	for _, dir := range groups.Dirs {
 		g.all = append(g.all, memoryFiles{source{path: dir + limit}, source{path: dir + usage}, source{path: dir + "/memory.stat"}})
 	}
 	g.found = true
@@ -52,7 +57,7 @@ func (g *groupMemory) close() {
 // read is false where nothing limits the memory of the process.
 func (g *groupMemory) read() (most memoryUse, ok bool, err error) {
 	if !g.found {
-		if err := g.find(); errors.Is(err, errNoGroups) {
+		if err := g.find(); errors.Is(err, cgroup.ErrNone) {
 			return most, false, nil
 		} else if err != nil {
 			return most, false, err
@@ -79,7 +84,7 @@ func (f *memoryFiles) read(v2 bool) (use memoryUse, limited bool, err error) {
 	if err == nil {
 		use.limit, err = parseLimit(text)
 	}
-	if err != nil || use.limit == unlimited || use.limit == 0 {
+	if err != nil || use.limit == cgroup.Unlimited || use.limit == 0 {
 		return use, false, err
 	}
 	if text, err = f.usage.read(); err == nil {
@@ -98,8 +103,16 @@ func (f *memoryFiles) read(v2 bool) (use memoryUse, limited bool, err error) {
 	if !v2 {
 		field = "total_inactive_file"
 	}
-	if cache, ok := parseField(text, field); ok {
+	if cache, ok := cgroup.Field(text, field); ok {
 		use.used -= min(cache, use.used)
 	}
 	return use, true, nil
+}
+
+func parseLimit(text []byte) (uint64, error) {
+	n, err := cgroup.Limit(text)
+	if err != nil {
+		return 0, fmt.Errorf("host: %w", err)
+	}
+	return n, nil
 }

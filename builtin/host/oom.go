@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/internal/cgroup"
 )
 
 // again is the key of a second kill soon after the first, for which people are
@@ -35,7 +36,7 @@ func (e *eventFile) read() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.dir, e.v2 = groups.dirs[0], groups.v2
+		e.dir, e.v2 = groups.Dirs[0], groups.V2
 		e.source.close()
 		e.source = source{path: e.dir + "/memory.oom_control"}
 		if e.v2 {
@@ -56,7 +57,7 @@ func (e *eventFile) kills() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, ok := parseField(text, "oom_kill")
+	n, ok := cgroup.Field(text, "oom_kill")
 	if !ok {
 		return 0, fmt.Errorf("host: %s counts no oom_kill: %w", e.source.path, errors.ErrUnsupported)
 	}
@@ -222,7 +223,7 @@ func (h *high) Detect(ctx context.Context) ([]detect.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, ok := parseField(text, "high")
+	n, ok := cgroup.Field(text, "high")
 	if !ok {
 		return nil, fmt.Errorf("host: %s counts no high: %w", h.file.source.path, errors.ErrUnsupported)
 	}

@@ -3,12 +3,9 @@ package host
 import (
 	"bytes"
 	"fmt"
-	"math"
-)
 
-// unlimited is what a limit is that does not bind: cgroup v2 says "max", limits(5)
-// "unlimited", cgroup v1 a number that no machine has.
-const unlimited = math.MaxUint64
+	"github.com/selfheal-go/selfheal/internal/cgroup"
+)
 
 var (
 	newline = []byte("\n")
@@ -16,46 +13,6 @@ var (
 	fullTag = []byte("full ")
 	totalIs = []byte(" total=")
 )
-
-// parseUint is strconv.ParseUint without the string.
-func parseUint(text []byte) (n uint64, ok bool) {
-	for _, c := range text {
-		if c < '0' || c > '9' || n > (math.MaxUint64-9)/10 {
-			return 0, false
-		}
-		n = 10*n + uint64(c-'0')
-	}
-	return n, len(text) > 0
-}
-
-// parseLimit reads a file that holds a number or "max".
-func parseLimit(text []byte) (uint64, error) {
-	text = bytes.TrimSpace(text)
-	if string(text) == "max" {
-		return unlimited, nil
-	}
-	n, ok := parseUint(text)
-	if !ok {
-		return 0, fmt.Errorf("host: %.40q is no number", text)
-	}
-	if n >= 1<<60 {
-		return unlimited, nil
-	}
-	return n, nil
-}
-
-// parseField finds "name 123" in a file of such lines: cpu.stat, memory.stat,
-// memory.events, memory.oom_control, vmstat.
-func parseField(text []byte, name string) (uint64, bool) {
-	for len(text) > 0 {
-		var line []byte
-		line, text, _ = bytes.Cut(text, newline)
-		if len(line) > len(name) && line[len(name)] == ' ' && string(line[:len(name)]) == name {
-			return parseUint(bytes.TrimSpace(line[len(name)+1:]))
-		}
-	}
-	return 0, false
-}
 
 // stall is what the kernel says of a pressure file: for how many microseconds some
 // tasks, and all of them, were stalled since it was made.
@@ -73,7 +30,7 @@ func parsePressure(text []byte) (s stall, err error) {
 		if at < 0 {
 			continue
 		}
-		n, ok := parseUint(line[at+len(totalIs):])
+		n, ok := cgroup.Uint(line[at+len(totalIs):])
 		if !ok {
 			continue
 		}
@@ -105,9 +62,9 @@ func parseOpenFiles(text []byte) (uint64, error) {
 			soft = soft[:at]
 		}
 		if string(soft) == "unlimited" {
-			return unlimited, nil
+			return cgroup.Unlimited, nil
 		}
-		if n, ok := parseUint(soft); ok {
+		if n, ok := cgroup.Uint(soft); ok {
 			return n, nil
 		}
 	}
@@ -125,7 +82,7 @@ func parseFileTable(text []byte) (used, most uint64, err error) {
 			end = len(text)
 		}
 		var ok bool
-		if n[i], ok = parseUint(text[:end]); !ok {
+		if n[i], ok = cgroup.Uint(text[:end]); !ok {
 			return 0, 0, fmt.Errorf("host: the host's file table cannot be read: three numbers are expected")
 		}
 		text = text[end:]

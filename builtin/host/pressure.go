@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/internal/cgroup"
 )
 
 // pressureFile is where the kernel tells how long tasks were stalled for one
@@ -39,7 +40,7 @@ func (p *pressureFile) read() (stall, error) {
 func (p *pressureFile) find() error {
 	if g, err := findGroups(p.root, ""); err == nil {
 		p.source.close()
-		p.source = source{path: g.dirs[0] + "/" + p.resource + ".pressure"}
+		p.source = source{path: g.Dirs[0] + "/" + p.resource + ".pressure"}
 		if _, err := p.source.read(); !missing(err) {
 			p.found, p.own = err == nil, true
 			return err
@@ -132,7 +133,7 @@ func (m *memoryPressure) evidence(now time.Duration) []slog.Attr {
 		return attrs
 	}
 	for i, name := range [...]string{"pswpin", "workingset_refault_anon", "workingset_refault_file"} {
-		n, ok := parseField(text, name)
+		n, ok := cgroup.Field(text, name)
 		if !ok {
 			continue
 		}

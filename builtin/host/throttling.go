@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/internal/cgroup"
 )
 
 // A share of the periods of a quota is judged once enough of them have passed within
@@ -103,7 +104,7 @@ func (t *throttling) find() error {
 	}
 	t.all = t.all[:0]
 	var last error
-	for _, dir := range groups.dirs {
+	for _, dir := range groups.Dirs {
 		q := known[dir]
 		delete(known, dir)
 		if q == nil {
@@ -114,7 +115,7 @@ func (t *throttling) find() error {
 			last = err
 			continue
 		}
-		if _, counts := parseField(text, "nr_throttled"); !counts {
+		if _, counts := cgroup.Field(text, "nr_throttled"); !counts {
 			q.stat.close()
 			continue // the controller is not switched on in this group
 		}
@@ -129,7 +130,7 @@ func (t *throttling) find() error {
 	case last != nil:
 		return last
 	}
-	return fmt.Errorf("%w (cpu, with a cpu.stat that counts nr_throttled)", errNoGroups)
+	return fmt.Errorf("host: %w (cpu, with a cpu.stat that counts nr_throttled)", cgroup.ErrNone)
 }
 
 // read is the share of periods in which the quota was used up.
@@ -138,8 +139,8 @@ func (q *quota) read(now time.Duration) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	periods, ok := parseField(text, "nr_periods")
-	throttled, too := parseField(text, "nr_throttled")
+	periods, ok := cgroup.Field(text, "nr_periods")
+	throttled, too := cgroup.Field(text, "nr_throttled")
 	if !ok || !too {
 		return 0, fmt.Errorf("host: %s/cpu.stat counts no periods", q.dir)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,7 +28,7 @@ func post(kind string) func(context.Context, *call) error {
 		set("for", c.forTime)
 		set("key", c.key)
 		if len(c.args) == 1 {
-			body[map[string]string{"silence": "watch", "unsilence": "silence", "ack": "incident", "reject": "proposal"}[kind]] = c.args[0]
+			body[map[string]string{"silence": "watch", "unsilence": "silence", "ack": "incident", "snooze": "incident", "reject": "proposal", "look": "watch"}[kind]] = c.args[0]
 		}
 		return c.post(ctx, kind, body)
 	}
@@ -43,6 +44,34 @@ func (c *call) post(ctx context.Context, kind string, body map[string]any) error
 		return nil
 	}
 	c.say("done: %s", kind)
+	return nil
+}
+
+// plan shows what a watch would do.
+func plan(ctx context.Context, c *call) error {
+	data, err := c.client.ask(ctx, http.MethodPost, "api/plan", nil, map[string]any{"watch": c.args[0]})
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		c.raw(data)
+		return nil
+	}
+	var p console.Plan
+	if err := json.Unmarshal(data, &p); err != nil {
+		return fmt.Errorf("the answer is not what this version understands: %w", err)
+	}
+	c.say("%s, if it found something now, in mode %s:", p.Watch, p.Mode)
+	for _, why := range p.Held {
+		c.say("    nothing would run: %s", why)
+	}
+	for _, s := range p.Steps {
+		c.say("    would %s: %s%s", s.Would, s.Text, colon(s.Why))
+	}
+	if len(p.Steps) == 0 {
+		c.say("    it has no steps: it calls people")
+	}
+	c.say("%s", p.Limits)
 	return nil
 }
 
@@ -90,9 +119,7 @@ func (c *call) showProposal(ctx context.Context, p *proposal) error {
 	for _, r := range in.Ladder {
 		c.say("    %-8s %s (%s, %s)%s", r.State, r.Step, r.Risk, r.Scope, colon(r.Outcome))
 	}
-	for _, e := range in.Evidence {
-		c.say("    evidence %s: %s", e.Name, e.Ref)
-	}
+	c.evidence(in.Evidence)
 	c.say("%s would run on %s%s: %s, reaches %s; no answer by %s is a no", p.Step, p.Watch, bracket(p.Key), p.Risk, p.Scope, at(p.Expires))
 	c.say("plan %s", p.Fingerprint)
 	return nil

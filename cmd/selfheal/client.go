@@ -172,7 +172,12 @@ func (cl *client) ask(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, fmt.Errorf("the answer broke off: %w", err)
 	}
-	return data, failure(res, data)
+	err = failure(res, data)
+	var refused *statusError
+	if cl.token == "" && errors.As(err, &refused) && refused.exit() == exitForbidden {
+		refused.what += "; no token was sent: name a file in $SELFHEAL_TOKEN_FILE"
+	}
+	return data, err
 }
 
 // failure is an answer that is not a success.
@@ -185,7 +190,7 @@ func failure(res *http.Response, data []byte) error {
 	}
 	var said struct{ Error string }
 	if json.Unmarshal(data, &said) != nil || said.Error == "" {
-		said.Error = "what answers at this address is no console: " + res.Status
+		said.Error = "what answers at this address is no console (" + res.Status + "): give the address at which the handler is mounted"
 		if to := res.Header.Get("Location"); to != "" {
 			said.Error += ", which points to " + to
 		}

@@ -1,11 +1,28 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"runtime/debug"
 	"strings"
 )
+
+// version says which version this is, as the module system knows it.
+func version(_ context.Context, c *call) error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		info = &debug.BuildInfo{}
+	}
+	v := cmp.Or(info.Main.Version, "unknown")
+	if c.json() {
+		fmt.Fprintf(c.out, "{\"version\":%q,\"go\":%q}\n", v, info.GoVersion)
+		return nil
+	}
+	c.say("selfheal %s, %s", v, info.GoVersion)
+	return nil
+}
 
 // completion prints what a shell evaluates to complete the commands.
 func completion(_ context.Context, c *call) error {

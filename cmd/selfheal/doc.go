@@ -9,10 +9,14 @@
 //	selfheal silence -for 2h -reason WHY GLOB
 //	selfheal unsilence ID
 //	selfheal ack ID [-for 8h]                take an incident
+//	selfheal snooze -for 8h ID               no calls for it for a while
+//	selfheal look WATCH                      ask its detector now
+//	selfheal plan WATCH                      show what it would do; runs nothing
 //	selfheal approve PROPOSAL                show a plan, and let it run
 //	selfheal reject PROPOSAL
 //	selfheal journal DIR [-verify]           read a journal, also a damaged one
 //	selfheal completion bash|zsh|fish        text for the shell
+//	selfheal version                         which version this is
 //
 // # Where and who
 //

@@ -142,7 +142,7 @@ func (c *call) verifyJournal(r *journal.Reader) error {
 		}
 		fmt.Fprintln(c.out, string(data))
 	} else {
-		c.say("%d files, %d records and a snapshot of %d; the next record is %d", rep.Segments, rep.Records, rep.Snapshot, rep.Next)
+		c.say("files: %d, records: %d, in a snapshot: %d, the next record: %d", rep.Segments, rep.Records, rep.Snapshot, rep.Next)
 		for _, d := range damage {
 			c.say("%s", d)
 		}

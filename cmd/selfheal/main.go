@@ -47,9 +47,19 @@ func main() {
 // command is a subcommand.
 type command struct {
 	name, args, what string
+	must             []string // flags that it does not do without
 	run              func(ctx context.Context, c *call) error
 	flags            func(c *call, f *flag.FlagSet)
 	offline          bool // it needs no service
+}
+
+// usage is how the command is written.
+func (cmd *command) usage() string {
+	s := cmd.name
+	for _, name := range cmd.must {
+		s += " -" + name + " " + map[string]string{"reason": "WHY", "for": "8h"}[name]
+	}
+	return strings.TrimSpace(s + " " + cmd.args)
 }
 
 func commands() []command {
@@ -63,15 +73,18 @@ func commands() []command {
 			f.StringVar(&c.search, "q", "", "only those that contain this `text`")
 		}},
 		{name: "watch", what: "what happens, as it happens, until interrupted", run: watch},
-		{name: "halt", what: "stop all healing, undos included", run: post("halt"), flags: reasonFlag},
+		{name: "halt", must: []string{"reason"}, what: "stop all healing, undos included", run: post("halt"), flags: reasonFlag},
 		{name: "resume", what: "let healing go on", run: post("resume")},
-		{name: "silence", args: "[WATCH]", what: "stop acting on and telling of what matches; WATCH is a glob", run: post("silence"), flags: func(c *call, f *flag.FlagSet) {
+		{name: "silence", must: []string{"for", "reason"}, args: "[WATCH]", what: "neither act on nor tell of what matches this glob", run: post("silence"), flags: func(c *call, f *flag.FlagSet) {
 			reasonFlag(c, f)
 			forFlag(c, f)
 			f.StringVar(&c.key, "key", "", "`glob` that the key must match")
 		}},
 		{name: "unsilence", args: "ID", what: "lift a silence", run: post("unsilence")},
-		{name: "ack", args: "ID", what: "take an incident: no more calls until it closes, or for -for", run: post("ack"), flags: forFlag},
+		{name: "ack", args: "ID", what: "take an incident: no calls until it closes, or for -for", run: post("ack"), flags: forFlag},
+		{name: "snooze", must: []string{"for"}, args: "ID", what: "no calls for an incident for a while, whoever has it", run: post("snooze"), flags: forFlag},
+		{name: "look", args: "WATCH", what: "ask the detector of a watch now", run: post("look")},
+		{name: "plan", args: "WATCH", what: "show what a watch would do now; runs nothing", run: plan},
 		{name: "approve", args: "PROPOSAL", what: "show a plan and, after a yes, let it run", run: approve, flags: func(c *call, f *flag.FlagSet) {
 			f.BoolVar(&c.yes, "yes", false, "do not ask")
 			f.StringVar(&c.plan, "plan", "", "do not ask, if this is the plan's `fingerprint`")
@@ -82,6 +95,7 @@ func commands() []command {
 			f.BoolVar(&c.all, "all", false, "also what is for the library alone")
 		}},
 		{name: "completion", args: "bash|zsh|fish", what: "print what completes these commands in a shell", run: completion, offline: true},
+		{name: "version", what: "which version this is", run: version, offline: true},
 	}
 }
 
@@ -90,7 +104,7 @@ func reasonFlag(c *call, f *flag.FlagSet) {
 }
 
 func forFlag(c *call, f *flag.FlagSet) {
-	f.StringVar(&c.forTime, "for", "", "how `long`: 90m, 8h")
+	f.StringVar(&c.forTime, "for", "", "how `long`: 90m, 8h, or a number of minutes")
 }
 
 // call is one use of a command.
@@ -141,7 +155,7 @@ func (w *world) start(ctx context.Context, cmd *command, args []string) error {
 				w.help([]string{"help", cmd.name})
 				return nil
 			}
-			return usage("%v: selfheal help %s lists what there is", err, cmd.name)
+			return usage("%v: selfheal %s -h lists what there is", err, cmd.name)
 		}
 		if f.NArg() == 0 {
 			break
@@ -154,9 +168,14 @@ func (w *world) start(ctx context.Context, cmd *command, args []string) error {
 	}
 	switch most := len(strings.Fields(cmd.args)); {
 	case len(c.args) > most:
-		return usage("%q is too much: selfheal %s", c.args[most], strings.TrimSpace(cmd.name+" "+cmd.args))
+		return usage("%q is too much: selfheal %s", c.args[most], cmd.usage())
 	case len(c.args) < most && !strings.HasPrefix(cmd.args, "["):
-		return usage("%s is missing: selfheal %s %s", cmd.args, cmd.name, cmd.args)
+		return usage("%s is missing: selfheal %s", cmd.args, cmd.usage())
+	}
+	for _, name := range cmd.must {
+		if f.Lookup(name).Value.String() == "" {
+			return usage("-%s is missing: selfheal %s", name, cmd.usage())
+		}
 	}
 	if !cmd.offline {
 		var err error
@@ -200,7 +219,7 @@ func (w *world) exit(ctx context.Context, err error) int {
 	case errors.As(err, &answered):
 		code = answered.exit()
 	}
-	fmt.Fprintln(w.err, "selfheal:", printable(err.Error()))
+	fmt.Fprintln(w.err, "selfheal:", printable(strings.TrimPrefix(err.Error(), "selfheal: ")))
 	return code
 }
 
@@ -209,7 +228,7 @@ func (w *world) help(args []string) int {
 		for _, cmd := range commands() {
 			if cmd.name == args[1] {
 				c := &call{world: w, cmd: &cmd}
-				fmt.Fprintf(w.out, "selfheal %s: %s\n\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.what)
+				fmt.Fprintf(w.out, "selfheal %s\n    %s\n\n", cmd.usage(), cmd.what)
 				f := c.flagSet()
 				f.SetOutput(w.out)
 				f.PrintDefaults()
@@ -226,10 +245,17 @@ func (w *world) help(args []string) int {
 	fmt.Fprintln(to, "selfheal talks to the console of a service that embeds selfheal.")
 	fmt.Fprintln(to)
 	for _, cmd := range commands() {
-		fmt.Fprintf(to, "  %-24s %s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.what)
+		fmt.Fprintf(to, "  %-38s %s\n", cmd.usage(), cmd.what)
 	}
-	fmt.Fprintln(to, "\nselfheal help COMMAND lists its flags. The console is at -url or $SELFHEAL_URL;")
-	fmt.Fprintln(to, "the token is in the file of -token-file, or in $SELFHEAL_TOKEN. Exit codes: 0 done,")
-	fmt.Fprintln(to, "1 no, 2 not understood, 3 unreachable, 4 not allowed, 5 no such thing.")
+	fmt.Fprint(to, `
+selfheal COMMAND -h lists the flags of a command. -o json is for programs.
+
+  where   -url or $SELFHEAL_URL: https://orders.example/selfheal/ or, for a socket,
+          unix:///run/orders.sock:/selfheal
+  who     a bearer token from the file of -token-file or $SELFHEAL_TOKEN_FILE, or from
+          $SELFHEAL_TOKEN; reading may need none
+  exit    0 done, 1 the answer is no, 2 not understood, 3 not reached, 4 not allowed,
+          5 no such thing or no longer what was shown, 130 interrupted
+`)
 	return code
 }

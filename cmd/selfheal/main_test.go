@@ -23,6 +23,7 @@ import (
 	"github.com/selfheal-go/selfheal"
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/internal/console"
 	"github.com/selfheal-go/selfheal/internal/journal"
 	"github.com/selfheal-go/selfheal/remediate"
 )
@@ -158,9 +159,11 @@ func TestTheCommandsAgainstAService(t *testing.T) {
 			require.Contains(t, do(t, x, exitDone, "incidents"), "asks whether drop may run")
 			require.Contains(t, do(t, x, exitDone, "incidents", id), "open")
 			do(t, x, exitMissing, "incidents", "none")
-			require.Contains(t, do(t, x, exitDone, "incidents", "-q", "nothing"), "nothing is wrong")
+			require.Contains(t, do(t, x, exitDone, "incidents", "-q", "nothing"), "none contains that")
+			require.Contains(t, do(t, x, exitDone, "incidents", "-closed"), "none that is remembered")
 
 			do(t, x, exitUsage, "halt")
+			require.Contains(t, x.bad.String(), "-reason is missing: selfheal halt -reason WHY")
 			do(t, x, exitDone, "halt", "-reason", "a release")
 			require.Equal(t, "alice", s.Status().Halted.By)
 			require.Contains(t, do(t, x, exitDone, "status"), "NOT HEALING: halted by alice")
@@ -168,8 +171,17 @@ func TestTheCommandsAgainstAService(t *testing.T) {
 			do(t, x, exitDone, "silence", "well", "-for", "1h", "-reason", "noise")
 			do(t, x, exitDone, "unsilence", s.Status().Silences[0].ID)
 			do(t, x, exitDone, "ack", id, "-for", "1h")
+			do(t, x, exitUsage, "snooze", id)
+			do(t, x, exitDone, "snooze", id, "-for", "30")
+			do(t, x, exitDone, "look", "well")
+			require.Contains(t, do(t, x, exitDone, "plan", "store"), "would ask first: drop: destructive")
+			require.Contains(t, do(t, x, exitDone, "plan", "store", "-o", "json"), `"fingerprint"`)
+			do(t, x, exitMissing, "plan", "none")
 			do(t, x, exitMissing, "ack", "none")
 
+			x.env["SELFHEAL_TOKEN"] = ""
+			do(t, x, exitForbidden, "halt", "-reason", "x")
+			require.Contains(t, x.bad.String(), "no token was sent")
 			x.env["SELFHEAL_TOKEN"] = "wrong"
 			do(t, x, exitForbidden, "halt", "-reason", "x")
 			require.Nil(t, s.Status().Halted)
@@ -179,6 +191,7 @@ func TestTheCommandsAgainstAService(t *testing.T) {
 			require.Equal(t, "alice", s.Status().Halted.By)
 			do(t, x, exitDone, "resume", "-token-file", file)
 			do(t, x, exitMissing, "resume", "-token-file", file)
+			require.Equal(t, "selfheal: resume: no such halt: nothing is halted\n", x.bad.String())
 		})
 	}
 }
@@ -248,6 +261,8 @@ func TestWhatIsNotUnderstoodIsSaid(t *testing.T) {
 	require.Contains(t, do(t, x, exitDone, "help"), "journal DIR")
 	require.Contains(t, do(t, x, exitDone, "help", "silence"), "-for")
 	require.Contains(t, do(t, x, exitDone, "status", "-h"), "-check")
+	require.Contains(t, do(t, x, exitDone, "version"), "selfheal ")
+	require.True(t, json.Valid([]byte(do(t, x, exitDone, "version", "-o", "json"))))
 	for _, shell := range []string{"bash", "zsh", "fish"} {
 		require.Contains(t, do(t, x, exitDone, "completion", shell), "unsilence")
 	}
@@ -324,6 +339,14 @@ func TestASnapshotDoesNotSayThingsTwice(t *testing.T) {
 	require.NoError(t, <-done)
 	require.NoError(t, j.Close())
 	require.Equal(t, 1, strings.Count(do(t, newTerminal(""), exitDone, "journal", dir), "halt by bob"))
+}
+
+func TestABundleIsOneLine(t *testing.T) {
+	x := newTerminal("")
+	(&call{world: &x.world}).evidence([]console.Evidence{
+		{Name: "bundle", Ref: "b1"}, {Name: "a.txt", Ref: "b1/a.txt"}, {Name: "heap.pb.gz", Ref: "b1/heap.pb.gz"}, {Name: "trace", Ref: "https://traces.example/1"},
+	})
+	require.Equal(t, "    evidence bundle: b1: a.txt heap.pb.gz\n    evidence trace: https://traces.example/1\n", x.text())
 }
 
 func FuzzPrintable(f *testing.F) {

@@ -137,11 +137,22 @@ func incidents(ctx context.Context, c *call) error {
 		c.incident(&found.Incidents[n])
 	}
 	if found.Total == 0 {
-		c.say("nothing is wrong")
+		c.say("%s", none(c))
 	} else if found.Total > len(found.Incidents) {
 		c.say("and %d more: narrow it down with -q", found.Total-len(found.Incidents))
 	}
 	return nil
+}
+
+// none says that a list is empty, and no more than that.
+func none(c *call) string {
+	switch {
+	case c.search != "":
+		return "none contains that"
+	case c.closed || c.all:
+		return "none that is remembered"
+	}
+	return "nothing is wrong"
 }
 
 func oneIncident(ctx context.Context, c *call, id string) error {
@@ -158,9 +169,7 @@ func oneIncident(ctx context.Context, c *call, id string) error {
 	for _, r := range in.Ladder {
 		c.say("    %-8s %s (%s, %s)%s%s", r.State, r.Step, r.Risk, r.Scope, colon(r.Outcome), colon(r.Error))
 	}
-	for _, e := range in.Evidence {
-		c.say("    evidence %s: %s", e.Name, e.Ref)
-	}
+	c.evidence(in.Evidence)
 	for _, m := range in.Marks {
 		c.say("    %s %s", at(m.At), m.Text)
 	}
@@ -181,6 +190,18 @@ func (c *call) incident(in *console.Incident) {
 	}
 	if in.AckedBy != "" {
 		c.say("    taken by %s", in.AckedBy)
+	}
+}
+
+// evidence prints what was captured, a bundle with its files on a line.
+func (c *call) evidence(all []console.Evidence) {
+	for n := 0; n < len(all); n++ {
+		of, files := all[n], []string(nil)
+		for n+1 < len(all) && strings.HasPrefix(all[n+1].Ref, of.Ref+"/") {
+			n++
+			files = append(files, all[n].Name)
+		}
+		c.say("    evidence %s: %s%s", of.Name, of.Ref, colon(strings.Join(files, " ")))
 	}
 }
 
@@ -241,6 +262,9 @@ func (c *call) follow(ctx context.Context, last *string) (got bool, err error) {
 	}
 	if err := failure(res, nil); err != nil {
 		return false, err
+	}
+	if *last == "" && !c.json() {
+		fmt.Fprintln(c.err, "selfheal: connected; what happens from now on follows")
 	}
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 1<<20)

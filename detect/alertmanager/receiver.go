@@ -1,6 +1,7 @@
 package alertmanager
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"log/slog"
@@ -69,27 +70,18 @@ type Receiver struct {
 
 // New checks the configuration and reads the Store, for at most 10 s.
 func New(c Config) (*Receiver, error) {
-	access, err := receive.NewAccess(receive.AccessConfig{
-		Kind: kind, Bearer: c.Bearer, BasicUser: c.BasicUser, BasicPassword: c.BasicPassword, Secrets: c.Secrets,
-		ClientCAs: c.ClientCAs, Insecure: c.Insecure, Log: c.Logger,
+	r := &Receiver{door: receive.Endpoint{Kind: kind, MaxBody: c.MaxBody, Log: c.Logger}}
+	r.door.Handle = r.handle
+	err := r.door.Guard(receive.AccessConfig{
+		Bearer: c.Bearer, BasicUser: c.BasicUser, BasicPassword: c.BasicPassword, Secrets: c.Secrets,
+		ClientCAs: c.ClientCAs, Insecure: c.Insecure,
 		Schemes: "Bearer, BasicUser and BasicPassword, or ClientCAs",
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{door: receive.Endpoint{Kind: kind, MaxBody: c.MaxBody, Log: c.Logger}}
-	if access != nil {
-		r.door.Admit, r.door.Challenge = access.Admit, access.Challenge()
-	}
-	r.door.Handle = r.handle
-	if err := r.door.Check(); err != nil {
-		return nil, err
-	}
-	if c.Repeat == 0 {
-		c.Repeat = defaultRepeat
-	}
-	r.table, err = receive.NewTable(receive.TableOptions{
-		Kind: kind, Repeat: c.Repeat, Expiry: c.Expiry, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store, Log: c.Logger,
+	r.table, err = receive.NewTable(&r.door, receive.TableOptions{
+		Repeat: cmp.Or(c.Repeat, defaultRepeat), Expiry: c.Expiry, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store,
 	})
 	if err != nil {
 		return nil, err
@@ -124,11 +116,7 @@ func (r *Receiver) All() detect.Detector { return r.table.All() }
 func (r *Receiver) Forget(ctx context.Context, key string) error { return r.table.Forget(ctx, key) }
 
 // Stats says what became of what was sent.
-func (r *Receiver) Stats() detect.ReceiverStats {
-	s := r.door.Stats()
-	s.Firing, s.Stale = r.table.Levels()
-	return s
-}
+func (r *Receiver) Stats() detect.ReceiverStats { return r.table.Stats() }
 
 // body is Alertmanager's webhook, version 4. Unknown fields pass.
 type body struct {
@@ -155,5 +143,5 @@ func (r *Receiver) handle(ctx context.Context, m *receive.Message) receive.Verdi
 	for i := range b.Alerts {
 		batch.Add(b.Alerts[i].Alert(m.Came))
 	}
-	return r.table.Take(ctx, &r.door, batch.Alerts)
+	return r.table.Take(ctx, batch.Alerts)
 }

@@ -53,7 +53,7 @@ func (r *Receiver) take(ctx context.Context, message string, came time.Time) rec
 	}
 	batch := receive.Batch{E: &r.door}
 	batch.Add(a.read(came))
-	return r.table.Take(ctx, &r.door, batch.Alerts)
+	return r.table.Take(ctx, batch.Alerts)
 }
 
 func (a *alarm) read(came time.Time) (receive.Alert, string) {

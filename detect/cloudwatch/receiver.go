@@ -90,21 +90,18 @@ func New(c Config) (*Receiver, error) {
 	if err = errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
+	r := &Receiver{door: receive.Endpoint{Kind: kind, MaxBody: c.MaxBody, Log: c.Logger}}
+	r.door.Handle = r.handle
 	// The signature is a proof of its own; this only says that there is none.
-	if _, err := receive.NewAccess(receive.AccessConfig{Kind: kind, Signed: !c.Insecure, Insecure: c.Insecure, Log: c.Logger}); err != nil {
+	if err := r.door.Guard(receive.AccessConfig{Signed: !c.Insecure, Insecure: c.Insecure}); err != nil {
 		return nil, err
 	}
-	r := &Receiver{door: receive.Endpoint{Kind: kind, MaxBody: c.MaxBody, Log: c.Logger}}
 	r.sns = sns{
 		topics: slices.Clone(c.Topics), roots: c.SigningRoots, client: newClient(c.Client),
 		window: window, insecure: c.Insecure, fetching: make(chan struct{}, 1),
 	}
-	r.door.Handle = r.handle
-	if err := r.door.Check(); err != nil {
-		return nil, err
-	}
-	r.table, err = receive.NewTable(receive.TableOptions{
-		Kind: kind, Expiry: c.Expiry, Never: never, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store, Log: c.Logger,
+	r.table, err = receive.NewTable(&r.door, receive.TableOptions{
+		Expiry: c.Expiry, Never: never, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store,
 	})
 	if err != nil {
 		return nil, err
@@ -137,8 +134,4 @@ func (r *Receiver) All() detect.Detector { return r.table.All() }
 func (r *Receiver) Forget(ctx context.Context, key string) error { return r.table.Forget(ctx, key) }
 
 // Stats says what became of what was sent.
-func (r *Receiver) Stats() detect.ReceiverStats {
-	s := r.door.Stats()
-	s.Firing, s.Stale = r.table.Levels()
-	return s
-}
+func (r *Receiver) Stats() detect.ReceiverStats { return r.table.Stats() }

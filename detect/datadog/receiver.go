@@ -67,24 +67,18 @@ type Receiver struct {
 
 // New checks the configuration and reads the Store, for at most 10 s.
 func New(c Config) (*Receiver, error) {
-	access, err := receive.NewAccess(receive.AccessConfig{
-		Kind: kind, Bearer: c.Bearer, BasicUser: c.BasicUser, BasicPassword: c.BasicPassword, Secrets: c.Secrets,
-		ClientCAs: c.ClientCAs, Insecure: c.Insecure, Log: c.Logger,
+	r := &Receiver{door: receive.Endpoint{Kind: kind, MaxBody: c.MaxBody, Log: c.Logger}}
+	r.door.Handle = r.handle
+	err := r.door.Guard(receive.AccessConfig{
+		Bearer: c.Bearer, BasicUser: c.BasicUser, BasicPassword: c.BasicPassword, Secrets: c.Secrets,
+		ClientCAs: c.ClientCAs, Insecure: c.Insecure,
 		Schemes: "Bearer, or BasicUser and BasicPassword",
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &Receiver{door: receive.Endpoint{Kind: kind, MaxBody: c.MaxBody, Log: c.Logger}}
-	if access != nil {
-		r.door.Admit, r.door.Challenge = access.Admit, access.Challenge()
-	}
-	r.door.Handle = r.handle
-	if err := r.door.Check(); err != nil {
-		return nil, err
-	}
-	r.table, err = receive.NewTable(receive.TableOptions{
-		Kind: kind, Repeat: c.Repeat, Expiry: c.Expiry, Never: never, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store, Log: c.Logger,
+	r.table, err = receive.NewTable(&r.door, receive.TableOptions{
+		Repeat: c.Repeat, Expiry: c.Expiry, Never: never, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store,
 	})
 	if err != nil {
 		return nil, err
@@ -121,8 +115,4 @@ func (r *Receiver) All() detect.Detector { return r.table.All() }
 func (r *Receiver) Forget(ctx context.Context, key string) error { return r.table.Forget(ctx, key) }
 
 // Stats says what became of what was sent.
-func (r *Receiver) Stats() detect.ReceiverStats {
-	s := r.door.Stats()
-	s.Firing, s.Stale = r.table.Levels()
-	return s
-}
+func (r *Receiver) Stats() detect.ReceiverStats { return r.table.Stats() }

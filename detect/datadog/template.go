@@ -77,7 +77,7 @@ func (r *Receiver) handle(ctx context.Context, m *receive.Message) receive.Verdi
 	}
 	batch := receive.Batch{E: &r.door}
 	batch.Add(read(f, m.Came))
-	return r.table.Take(ctx, &r.door, batch.Alerts)
+	return r.table.Take(ctx, batch.Alerts)
 }
 
 func read(f map[string]string, came time.Time) (receive.Alert, string) {

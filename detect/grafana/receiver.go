@@ -89,19 +89,17 @@ type Receiver struct {
 func New(c Config) (*Receiver, error) {
 	signed := c.HMACSecret != "" || c.HMACHeader != "" || c.HMACTimestampHeader != "" ||
 		len(c.Secrets) > 0 && c.Bearer == "" && c.BasicPassword == ""
-	access, err := receive.NewAccess(receive.AccessConfig{
-		Kind: kind, Bearer: c.Bearer, BasicUser: c.BasicUser, BasicPassword: c.BasicPassword, Secrets: c.Secrets,
-		ClientCAs: c.ClientCAs, Signed: signed, Insecure: c.Insecure, Log: c.Logger,
+	r := &Receiver{door: receive.Endpoint{
+		Kind: kind, Methods: []string{http.MethodPost, http.MethodPut}, MaxBody: c.MaxBody, Log: c.Logger,
+	}}
+	r.door.Handle = r.handle
+	err := r.door.Guard(receive.AccessConfig{
+		Bearer: c.Bearer, BasicUser: c.BasicUser, BasicPassword: c.BasicPassword, Secrets: c.Secrets,
+		ClientCAs: c.ClientCAs, Signed: signed, Insecure: c.Insecure,
 		Schemes: "HMACSecret, Bearer, BasicUser and BasicPassword, or ClientCAs",
 	})
 	if err != nil {
 		return nil, err
-	}
-	r := &Receiver{door: receive.Endpoint{
-		Kind: kind, Methods: []string{http.MethodPost, http.MethodPut}, MaxBody: c.MaxBody, Log: c.Logger,
-	}}
-	if access != nil {
-		r.door.Admit, r.door.Challenge = access.Admit, access.Challenge()
 	}
 	if signed {
 		s, err := signature(&c)
@@ -110,12 +108,8 @@ func New(c Config) (*Receiver, error) {
 		}
 		r.door.Prove = s.Prove
 	}
-	r.door.Handle = r.handle
-	if err := r.door.Check(); err != nil {
-		return nil, err
-	}
-	r.table, err = receive.NewTable(receive.TableOptions{
-		Kind: kind, Repeat: cmp.Or(c.Repeat, defaultRepeat), Expiry: c.Expiry, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store, Log: c.Logger,
+	r.table, err = receive.NewTable(&r.door, receive.TableOptions{
+		Repeat: cmp.Or(c.Repeat, defaultRepeat), Expiry: c.Expiry, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store,
 	})
 	if err != nil {
 		return nil, err
@@ -169,11 +163,7 @@ func (r *Receiver) All() detect.Detector { return r.table.All() }
 func (r *Receiver) Forget(ctx context.Context, key string) error { return r.table.Forget(ctx, key) }
 
 // Stats says what became of what was sent.
-func (r *Receiver) Stats() detect.ReceiverStats {
-	s := r.door.Stats()
-	s.Firing, s.Stale = r.table.Levels()
-	return s
-}
+func (r *Receiver) Stats() detect.ReceiverStats { return r.table.Stats() }
 
 // body is Grafana's webhook, version 1, and what tells the form of before 9.
 type body struct {
@@ -204,7 +194,7 @@ func (r *Receiver) handle(ctx context.Context, m *receive.Message) receive.Verdi
 		a, reason := read(&b.Alerts[i], m.Came)
 		batch.Add(a, reason)
 	}
-	return r.table.Take(ctx, &r.door, batch.Alerts)
+	return r.table.Take(ctx, batch.Alerts)
 }
 
 func read(s *receive.Sent, came time.Time) (receive.Alert, string) {

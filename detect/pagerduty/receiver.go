@@ -96,31 +96,25 @@ type Receiver struct {
 // New checks the configuration and reads the Store, for at most 10 s.
 func New(c Config) (*Receiver, error) {
 	signed := c.HMACSecret != "" || len(c.Secrets) > 0
-	if _, err := receive.NewAccess(receive.AccessConfig{
-		Kind: kind, Signed: signed, Insecure: c.Insecure, Log: c.Logger, Schemes: "Secrets",
-	}); err != nil {
+	r := &Receiver{door: receive.Endpoint{Kind: kind, MaxBody: c.MaxBody, Log: c.Logger}, tell: c.OnAcknowledgement}
+	r.door.Handle = r.handle
+	err := r.door.Guard(receive.AccessConfig{Signed: signed, Insecure: c.Insecure, Schemes: "Secrets"})
+	if err != nil {
 		return nil, err
 	}
 	if c.OnAcknowledgement == nil {
 		return nil, errors.New("detect/pagerduty: OnAcknowledgement is nil: set who is told")
 	}
-	keys, err := receive.NewKeys(kind, c.HMACSecret, c.Secrets, nil)
-	if err != nil {
+	if r.keys, err = receive.NewKeys(kind, c.HMACSecret, c.Secrets, nil); err != nil {
 		return nil, err
 	}
-	window, err := receive.Window(kind, c.ReplayWindow, retries)
-	if err != nil {
+	if r.window, err = receive.Window(kind, c.ReplayWindow, retries); err != nil {
 		return nil, err
 	}
-	r := &Receiver{
-		door: receive.Endpoint{Kind: kind, MaxBody: c.MaxBody, Log: c.Logger},
-		keys: keys, window: window, tell: c.OnAcknowledgement,
-		past: past{store: c.Store, window: window, last: map[string]*last{}},
-	}
+	r.past = past{store: c.Store, window: r.window, last: map[string]*last{}}
 	if signed {
 		r.door.Prove = r.prove
 	}
-	r.door.Handle = r.handle
 	if err := r.door.Check(); err != nil {
 		return nil, err
 	}

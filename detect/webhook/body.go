@@ -45,7 +45,7 @@ func (r *Receiver) handle(ctx context.Context, m *receive.Message) receive.Verdi
 	case !found:
 		return receive.Ignore(receive.NoAlerts, "there is no alert in it: an alert has name, status and at")
 	}
-	return r.table.Take(ctx, &r.door, batch.Alerts)
+	return r.table.Take(ctx, batch.Alerts)
 }
 
 // collect reads one value, whose alerts happened at a time unless they say

@@ -85,31 +85,25 @@ type Receiver struct {
 func New(c Config) (*Receiver, error) {
 	signed := c.HMACSecret != "" || c.HMACHeader != "" || c.HMACTimestampHeader != "" ||
 		len(c.Secrets) > 0 && c.Bearer == "" && c.BasicPassword == ""
-	access, err := receive.NewAccess(receive.AccessConfig{
-		Kind: kind, Bearer: c.Bearer, BasicUser: c.BasicUser, BasicPassword: c.BasicPassword, Secrets: c.Secrets,
-		ClientCAs: c.ClientCAs, Signed: signed, Insecure: c.Insecure, Log: c.Logger,
+	r := &Receiver{door: receive.Endpoint{
+		Kind: kind, Methods: []string{http.MethodPost, http.MethodPut}, MaxBody: c.MaxBody, Log: c.Logger,
+	}}
+	r.door.Handle = r.handle
+	err := r.door.Guard(receive.AccessConfig{
+		Bearer: c.Bearer, BasicUser: c.BasicUser, BasicPassword: c.BasicPassword, Secrets: c.Secrets,
+		ClientCAs: c.ClientCAs, Signed: signed, Insecure: c.Insecure,
 		Schemes: "Secrets, Bearer, BasicUser and BasicPassword, or ClientCAs",
 	})
 	if err != nil {
 		return nil, err
-	}
-	r := &Receiver{door: receive.Endpoint{
-		Kind: kind, Methods: []string{http.MethodPost, http.MethodPut}, MaxBody: c.MaxBody, Log: c.Logger,
-	}}
-	if access != nil {
-		r.door.Admit, r.door.Challenge = access.Admit, access.Challenge()
 	}
 	if signed {
 		if r.door.Prove, err = prover(&c); err != nil {
 			return nil, err
 		}
 	}
-	r.door.Handle = r.handle
-	if err := r.door.Check(); err != nil {
-		return nil, err
-	}
-	r.table, err = receive.NewTable(receive.TableOptions{
-		Kind: kind, Repeat: c.Repeat, Expiry: c.Expiry, Never: never, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store, Log: c.Logger,
+	r.table, err = receive.NewTable(&r.door, receive.TableOptions{
+		Repeat: c.Repeat, Expiry: c.Expiry, Never: never, Lag: c.Lag, MaxAlerts: c.MaxAlerts, Store: c.Store,
 	})
 	if err != nil {
 		return nil, err
@@ -213,8 +207,4 @@ func (r *Receiver) All() detect.Detector { return r.table.All() }
 func (r *Receiver) Forget(ctx context.Context, key string) error { return r.table.Forget(ctx, key) }
 
 // Stats says what became of what was sent.
-func (r *Receiver) Stats() detect.ReceiverStats {
-	s := r.door.Stats()
-	s.Firing, s.Stale = r.table.Levels()
-	return s
-}
+func (r *Receiver) Stats() detect.ReceiverStats { return r.table.Stats() }

@@ -1,20 +1,18 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"os/exec"
 	"slices"
 	"syscall"
 	"time"
 
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/internal/process"
 )
 
 // A Notifier runs a program. It is safe for concurrent use: each notification is
@@ -78,43 +76,24 @@ func (n *Notifier) Notify(ctx context.Context, m escalate.Notification) error {
 }
 
 func run(ctx context.Context, c Config, m escalate.Notification) *Error {
-	input := document(m)
-	output := newCapture(c.MaxOutput)
-	cmd := exec.CommandContext(ctx, c.Path, c.Args...)
-	cmd.Dir = c.Dir
-	cmd.Env = environment(c, m)
-	cmd.Stdin = bytes.NewReader(append(input, '\n'))
-	cmd.Stdout, cmd.Stderr = output, output
-	cmd.WaitDelay = c.WaitDelay
-	g := newGroup(cmd)
-	cmd.Cancel = func() error { return g.end(c.Grace) }
-
-	if err := cmd.Start(); err != nil {
-		if ctx.Err() != nil {
-			return &Error{Path: c.Path, ExitCode: -1, Err: context.Cause(ctx)}
-		}
-		return &Error{Path: c.Path, ExitCode: -1, Err: plainError(err), missing: absent(err)}
+	exit, err := process.Run(ctx, process.Program{
+		Path: c.Path, Args: c.Args, Dir: c.Dir, Bounds: c.bounds(),
+		Env:   environment(c, m),
+		Input: append(document(m), '\n'),
+	})
+	if err != nil {
+		return &Error{Path: c.Path, ExitCode: -1, Err: err, missing: ctx.Err() == nil && absent(err)}
 	}
-	g.awaitLeader()
-	waitErr := cmd.Wait()
-	g.finish()
-
-	e := &Error{Path: c.Path, ExitCode: -1, ran: true}
-	if state := cmd.ProcessState; state != nil { // nil when somebody else reaped it
-		e.ExitCode, e.Signal = state.ExitCode(), signalOf(state)
-	}
-	var exit *exec.ExitError
+	e := &Error{Path: c.Path, ExitCode: exit.Code, Signal: exit.Signal, Missing: exit.Missing, Err: exit.Err, ran: true}
 	switch {
-	case g.interrupted():
+	case exit.Interrupted:
 		// Also with exit code 0: a program that ends well after a SIGTERM has
 		// not said that people were told.
 		e.Err = context.Cause(ctx)
 	case e.ExitCode == 0:
 		return nil // whatever became of its output
-	case waitErr != nil && !errors.As(waitErr, &exit) && !errors.Is(waitErr, exec.ErrWaitDelay):
-		e.Err = waitErr
 	}
-	e.Output, e.Missing = hide(output.String(), c.Set), output.missing()
+	e.Output = hide(exit.Output, c.Set)
 	return e
 }
 
@@ -146,19 +125,6 @@ func document(m escalate.Notification) []byte {
 		return []byte("{}") // the environment still tells it
 	}
 	return b
-}
-
-// plainError drops what the caller says anyway.
-func plainError(err error) error {
-	var path *os.PathError
-	var lookup *exec.Error
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &lookup):
-		return lookup.Err
-	}
-	return err
 }
 
 // absent says whether a program cannot be run as it is, and not just now.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/internal/process"
 	"github.com/selfheal-go/selfheal/remediate"
 	"github.com/selfheal-go/selfheal/selfhealtest"
 )
@@ -81,7 +82,7 @@ func TestHostileNotification(t *testing.T) {
 	for _, v := range s.Env {
 		name, value, _ := strings.Cut(v, "=")
 		require.Regexp(t, "^(SELFHEAL_[A-Z_]+|GORACE|GOCOVERDIR|"+helperVar+")$", name)
-		require.LessOrEqual(t, len(value), maxValue)
+		require.LessOrEqual(t, len(value), process.MaxValue)
 	}
 	var back escalate.Notification
 	require.NoError(t, json.Unmarshal([]byte(s.Stdin), &back))
@@ -118,7 +119,7 @@ func FuzzEnvironment(f *testing.F) {
 		for _, v := range env {
 			require.NotContains(t, v, "\x00")
 			require.Equal(t, strings.ToValidUTF8(v, "?"), v)
-			require.LessOrEqual(t, len(v), maxValue+40)
+			require.LessOrEqual(t, len(v), process.MaxValue+40)
 		}
 	})
 }

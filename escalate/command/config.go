@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/internal/process"
 )
 
 // Config says what is run. Every field but Path may be left zero.
@@ -46,63 +46,25 @@ type Config struct {
 	WaitDelay time.Duration
 }
 
-const (
-	defaultTimeout   = 30 * time.Second
-	defaultMaxOutput = 64 << 10
-	defaultGrace     = time.Second
-	defaultWaitDelay = 2 * time.Second
-	reserved         = "SELFHEAL_"
-)
+const defaultTimeout = 30 * time.Second
 
 func (c Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("command: "+format, args...)) }
-	if !filepath.IsAbs(c.Path) {
-		bad("Path %q is not absolute: write the full path of the program", c.Path)
-	}
-	if c.Dir != "" && !filepath.IsAbs(c.Dir) {
-		bad("Dir %q is not absolute: write the full path, or leave it empty", c.Dir)
-	}
+	process.CheckPlace(bad, c.Path, c.Dir)
 	if slices.ContainsFunc(append([]string{c.Path, c.Dir}, c.Args...), func(s string) bool { return strings.ContainsRune(s, 0) }) {
 		bad("Path, Dir or Args contain a NUL byte: remove it")
 	}
-	seen := map[string]bool{}
-	name := func(field, n string) {
-		switch {
-		case n == "" || strings.ContainsAny(n, "=\x00"):
-			bad("%s: %q cannot name a variable: use letters, digits and underscores", field, n)
-		case strings.HasPrefix(strings.ToUpper(n), reserved):
-			bad("%s: %q: names that begin with %s are set by the notifier: use another name", field, n, reserved)
-		case seen[n]:
-			bad("%s: %q is listed twice: keep it in one place of Env and Set", field, n)
-		}
-		seen[n] = true
-	}
-	for _, n := range c.Env {
-		name("Env", n)
-	}
-	for _, n := range slices.Sorted(maps.Keys(c.Set)) {
-		name("Set", n)
-		if strings.ContainsRune(string(c.Set[n]), 0) {
-			bad("Set: the value of %q contains a NUL byte: remove it", n)
-		}
-	}
+	process.CheckVariables(bad, "notifier", c.Env, c.Set)
 	if c.Timeout < 0 && c.Timeout != -1 {
 		bad("Timeout is %v: use a duration, 0 for %v, or -1 for the time of the context", c.Timeout, defaultTimeout)
 	}
-	if c.MaxOutput < 0 {
-		bad("MaxOutput is %d: use a number of bytes, or 0 for %d", c.MaxOutput, defaultMaxOutput)
-	}
-	if c.Grace < 0 && c.Grace != -1 {
-		bad("Grace is %v: use a duration, 0 for %v, or -1 for none", c.Grace, defaultGrace)
-	}
-	if c.WaitDelay < 0 {
-		bad("WaitDelay is %v: use a duration, or 0 for %v", c.WaitDelay, defaultWaitDelay)
-	}
-	if e := c.effective(); c.WaitDelay >= 0 && e.Grace >= e.WaitDelay {
-		bad("Grace (%v) is not shorter than WaitDelay (%v): raise WaitDelay or lower Grace", e.Grace, e.WaitDelay)
-	}
+	c.bounds().Check(bad)
 	return errors.Join(errs...)
+}
+
+func (c Config) bounds() process.Bounds {
+	return process.Bounds{MaxOutput: c.MaxOutput, Grace: c.Grace, WaitDelay: c.WaitDelay}
 }
 
 // effective is a copy of its own with the defaults filled in.
@@ -111,17 +73,7 @@ func (c Config) effective() Config {
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
-	if c.MaxOutput == 0 {
-		c.MaxOutput = defaultMaxOutput
-	}
-	if c.WaitDelay == 0 {
-		c.WaitDelay = defaultWaitDelay
-	}
-	switch c.Grace {
-	case 0:
-		c.Grace = min(defaultGrace, c.WaitDelay/2)
-	case -1:
-		c.Grace = 0
-	}
+	b := c.bounds().Effective()
+	c.MaxOutput, c.Grace, c.WaitDelay = b.MaxOutput, b.Grace, b.WaitDelay
 	return c
 }

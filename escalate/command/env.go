@@ -2,26 +2,20 @@ package command
 
 import (
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/selfheal-go/selfheal/escalate"
+	"github.com/selfheal-go/selfheal/internal/process"
 )
-
-// maxValue bounds one value in bytes. The kernel refuses to start a program at
-// all when one is too long, and a long summary must not keep people from being
-// told.
-const maxValue = 4 << 10
 
 // environment is all that the program gets. Names are constants or from code;
 // only values are from the notification.
 func environment(c Config, m escalate.Notification) []string {
 	in := m.Incident
 	env := make([]string, 0, 17+len(c.Env)+len(c.Set))
-	set := func(name, value string) { env = append(env, reserved+name+"="+clean(value)) }
+	set := func(name, value string) { env = append(env, process.Reserved+name+"="+process.Clean(value)) }
 	set("NOTIFICATION", m.ID)
 	set("DEDUP_KEY", m.DedupKey)
 	set("KIND", m.Kind.String())
@@ -39,32 +33,7 @@ func environment(c Config, m escalate.Notification) []string {
 	set("REASON", string(in.Reason))
 	set("PROPOSAL", in.Proposal)
 	set("RUNBOOK", in.Runbook)
-	for _, n := range c.Env {
-		if v, ok := os.LookupEnv(n); ok {
-			env = append(env, n+"="+v)
-		}
-	}
-	for _, n := range slices.Sorted(maps.Keys(c.Set)) {
-		env = append(env, n+"="+string(c.Set[n]))
-	}
-	return env
-}
-
-// clean makes text of anybody fit for the value of a variable.
-func clean(s string) string {
-	if len(s) > 2*maxValue { // before it is copied, and again when it has grown
-		s = s[:2*maxValue]
-	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.ReplaceAll(s, "\x00", "\uFFFD")
-	if len(s) <= maxValue {
-		return s
-	}
-	end := maxValue
-	for !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end]
+	return process.Variables(env, c.Env, c.Set)
 }
 
 // hide takes the values that we gave the program out of what it said. The longest

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/selfheal-go/selfheal/internal/process"
 )
 
 // An Error says how a program ended that did not tell anybody. It unwraps to the
@@ -47,30 +49,18 @@ func (e *Error) permanent() bool {
 // Error is one line: how the program ended, its last words, and what to do next.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "command %s: ", e.Path)
-	advice := "see its output"
-	switch {
-	case e.Signal != nil:
-		fmt.Fprintf(&b, "ended by signal %v", e.Signal)
-	case e.ExitCode == exTemp:
-		b.WriteString("exit status 75: it may pass")
-		advice = ""
-	case e.ExitCode >= 0:
-		fmt.Fprintf(&b, "exit status %d", e.ExitCode)
-	case e.ran:
-		b.WriteString("nobody knows how it ended")
-		advice = "look for code in this process that reaps children that are not its own"
-	default:
-		b.WriteString("not started")
-		advice = "check that the file exists, may be executed and fits this machine"
+	how, advice := process.How(e.ran, e.ExitCode, e.Signal)
+	if e.ExitCode == exTemp {
+		how, advice = how+": it may pass", ""
 	}
+	fmt.Fprintf(&b, "command %s: %s", e.Path, how)
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 		if !e.missing {
 			advice = ""
 		}
 	}
-	if last := e.lastLine(); last != "" {
+	if last := process.LastLine(e.Output); last != "" {
 		fmt.Fprintf(&b, ", last output %q", last)
 	}
 	if advice != "" {
@@ -81,13 +71,3 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
-
-func (e *Error) lastLine() string {
-	s := strings.TrimSpace(e.Output)
-	s = s[strings.LastIndexByte(s, '\n')+1:]
-	const most = 200
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
-}

@@ -1,14 +1,9 @@
 package console
 
 import (
-	"mime"
 	"net/http"
 	"net/url"
-	"path"
-	"slices"
 	"strconv"
-	"strings"
-	"time"
 )
 
 func (h *Handler) status(w http.ResponseWriter, r *http.Request) {
@@ -134,58 +129,4 @@ func (h *Handler) apiJournal(w http.ResponseWriter, r *http.Request) {
 	h.src.Used(Control{Kind: ReadingLog}, who)
 	offset, limit := part(r.URL.Query(), 5000)
 	writeJSON(w, http.StatusOK, journalAnswer{append([]Line{}, h.src.Journal(offset, limit)...)})
-}
-
-// evidence opens what an incident names, and nothing else.
-func (h *Handler) evidence(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	v := h.views.get(true)
-	c := Control{Kind: OpenProof, Incident: cut(q.Get("incident"), 200), Evidence: cut(q.Get("ref"), 500)}
-	in, ok := v.incident(c.Incident)
-	if ok {
-		c.Watch, c.Key = in.Watch, in.Key
-	}
-	who, allowed := h.who(w, r, c)
-	if !allowed {
-		return
-	}
-	at := -1
-	if ok && c.Evidence != "" {
-		at = slices.IndexFunc(in.Evidence, func(e Evidence) bool { return e.Ref == c.Evidence })
-	}
-	if at < 0 || h.src.Evidence == nil {
-		h.fail(w, r, http.StatusNotFound, "this incident names no such evidence, or Options.Console.Evidence does not say where it lies")
-		return
-	}
-	content, err := h.src.Evidence(c.Evidence)
-	if err != nil {
-		h.failed(w, r, err)
-		return
-	}
-	defer content.Close()
-	h.src.Used(c, who)
-	header := w.Header()
-	header.Set("Content-Type", "application/octet-stream") // to be saved, never to be shown
-	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": fileName(in.Evidence[at])}))
-	header.Set("Content-Security-Policy", "sandbox; default-src 'none'")
-	http.ServeContent(w, r, "", time.Time{}, content)
-}
-
-// fileName is what evidence is saved as: the last part of its ref, made harmless.
-func fileName(e Evidence) string {
-	s := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', strings.ContainsRune("._-", r):
-			return r
-		}
-		return '_'
-	}, path.Base(e.Ref))
-	s = strings.TrimLeft(s, ".")
-	if !strings.Contains(s, ".") && strings.Contains(e.Type, "zip") {
-		s += ".zip"
-	}
-	if s == "" {
-		s = "evidence"
-	}
-	return s[:min(len(s), 120)]
 }

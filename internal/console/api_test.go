@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // The JSON of the API is stable: a change of these files is a change of the API.
 func TestTheJSONIsGolden(t *testing.T) {
 	f := newFake().fill(2, 2, 1)
-	f.state.Open[0].Proposal = &Proposal{ID: "k3v9x2-p1", Step: "restart", Risk: "destructive", Scope: "self", Target: "team-0/queue-00000[eu-1]", Fingerprint: "0123456789abcdef", Expires: f.state.At.Add(15 * time.Minute)}
+	f.state.Open[0].Proposal = &Proposal{ID: "k3v9x2-p1", Step: "restart", Risk: "destructive", Scope: "self", Target: "team-0/queue-00000[eu-1]", Text: "restart: destructive, self, lasting, timeout 30s", Fingerprint: "0123456789abcdef", Expires: f.state.At.Add(15 * time.Minute)}
 	f.state.Open = f.state.Open[:1]
 	f.history.Take(Line{Seq: 1, Time: f.state.At, Watch: "selfheal", Text: "halt by alice: a release"}, News{})
 	src := f.source()

@@ -12,6 +12,7 @@ import (
 // to be drawn: all of its attributes are numbers.
 type chart struct {
 	Runs     []string // of points; a gap lies between two, where nothing was found
+	Well     []band   // those gaps
 	HasLimit bool
 	LimitY   string
 	Marks    []chartMark
@@ -20,6 +21,8 @@ type chart struct {
 }
 
 type chartMark struct{ X, Kind, Text string }
+
+type band struct{ X, W string }
 
 // The room to draw in, and what of it is margin.
 const (
@@ -55,7 +58,10 @@ func newChart(in *Incident, points int) *chart {
 		return nil
 	}
 	c := &chart{HasLimit: in.Limit != 0}
-	c.Label = fmt.Sprintf("Value between %s and %s", number(low, in.Unit), number(high, in.Unit))
+	c.Label = "Value " + number(low, in.Unit)
+	if low != high {
+		c.Label = fmt.Sprintf("Value between %s and %s", number(low, in.Unit), number(high, in.Unit))
+	}
 	if c.HasLimit {
 		low, high = min(low, in.Limit), max(high, in.Limit)
 		c.Label += ", limit " + number(in.Limit, in.Unit)
@@ -84,6 +90,11 @@ func newChart(in *Incident, points int) *chart {
 		}
 		if s.Clear {
 			flush()
+			end := to
+			if n+1 < len(in.Samples) {
+				end = in.Samples[n+1].At
+			}
+			c.Well = append(c.Well, band{x(s.At), coordinate(chartWidth * max(float64(end.Sub(s.At))/float64(span), 0))})
 			continue
 		}
 		run.WriteString(x(s.At) + "," + y(s.Value) + " ")

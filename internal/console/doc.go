@@ -11,13 +11,14 @@
 //   - What is shown (view.go): one view of everything, made when somebody needs it,
 //     never more often than its cost allows, and shared by all. It is cut into pieces
 //     that know since when they are as they are.
-//   - The page (page.go, pages.go, words.go, chart.go, assets.go, page.html, page.css,
+//   - The page (page.go, pages.go, query.go, words.go, chart.go, assets.go, page.html, page.css,
 //     page.js): rendered here, readable without a script. The style and the script
 //     are part of the page and named by their hashes in the policy.
 //   - What changes (live.go): streams of pieces for the page, of lines for programs.
 //     A stream is the goroutine of its request and nothing else: it asks, and is
 //     never sent to, so a slow one holds up nobody.
 //   - What is done (control.go, link.go): controls, signed links.
-//   - What was (history.go, week.go): the latest incidents and lines, in memory.
+//   - What was captured (evidence.go): listed, and opened for those who may.
+//   - What was (history.go, week.go, ring.go): the latest incidents and lines, in memory.
 //   - The API (api.go), which docs/api.md describes and testdata fixes.
 package console

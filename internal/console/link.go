@@ -66,7 +66,7 @@ var errBadLink = fmt.Errorf("%w: this link is not whole, or was signed with a ke
 // signature was found to be right.
 func (k keyring) verify(token string, now time.Time) (t ticket, err error) {
 	first, second, ok := strings.Cut(token, ".")
-	if !ok || len(token) > longestToken {
+	if !ok || len(token) > longestToken || strings.ContainsAny(token, "\r\n") { // which base64 skips
 		return t, errBadLink
 	}
 	enc := base64.RawURLEncoding.Strict()

@@ -85,6 +85,7 @@ func FuzzLink(f *testing.F) {
 	f.Add("a.b")
 	f.Add(".")
 	f.Add(strings.Repeat("A", 3000))
+	f.Add(good[:12] + "\n" + good[12:])
 	f.Add(base64.RawURLEncoding.EncodeToString([]byte(`{"k":"ack","e":99999999999}`)) + "." + strings.Split(good, ".")[1])
 	f.Fuzz(func(t *testing.T, token string) {
 		if got, err := k.verify(token, time.Unix(0, 0)); err == nil && token != good {

@@ -199,26 +199,30 @@ func (r *reader) diff(v *view, have string) patch {
 			p.Put[id] = r.h.render("pager", x)
 		}
 	}
-	for _, list := range []string{"open", "watches", "past"} {
+	for _, list := range []string{"open", "rest", "watches", "past"} {
 		if before == nil || !slices.Equal(before.lists[list], s.lists[list]) {
 			p.Lists[list] = s.lists[list]
 		}
 	}
 	// What comes into sight may be old, and yet the reader does not have it. One
 	// who came back with a version says himself what he misses.
-	put := func(list, id string, render func() string) {
-		if v.pieces[id].version > since || before != nil && !slices.Contains(before.lists[list], id) {
+	put := func(list string, n int, piece string, render func() string) {
+		id := s.lists[list][n]
+		if v.pieces[piece].version > since || before != nil && !slices.Contains(before.lists[list], id) {
 			p.Put[id] = render()
 		}
 	}
 	for n, in := range s.open {
-		put("open", s.lists["open"][n], func() string { return r.h.openPiece(v, in) })
+		put("open", n, incidentID(in.ID), func() string { return r.h.openPiece(v, in) })
+	}
+	for n, in := range s.rest {
+		put("rest", n, incidentID(in.ID), func() string { return r.h.restPiece(v, in) })
 	}
 	for n, w := range s.rows {
-		put("watches", s.lists["watches"][n], func() string { return r.h.rowPiece(v, w) })
+		put("watches", n, watchID(w.Name), func() string { return r.h.rowPiece(v, w) })
 	}
 	for n, in := range s.past {
-		put("past", s.lists["past"][n], func() string { return r.h.pastPiece(v, in) })
+		put("past", n, incidentID(in.ID), func() string { return r.h.pastPiece(v, in) })
 	}
 	return p
 }

@@ -117,7 +117,8 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 		defer v.cancel()
 		all, _ := patches(t, v.took())
 		require.Len(t, all, 1)
-		require.Len(t, all[0].Lists["open"], openPerPage)
+		require.Len(t, all[0].Lists["open"], cardsPerPage)
+		require.Len(t, all[0].Lists["rest"], openPerPage-cardsPerPage)
 
 		f.change(func(s *State) { s.Open[99].Summary = "it got worse" }) // the newest is on top
 		f.happen("hold")
@@ -134,6 +135,30 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 		f.happen("found") // nothing that this reader sees
 		time.Sleep(5 * time.Second)
 		require.NotContains(t, v.took(), "event: patch")
+	})
+}
+
+// The most urgent have a card each, the others a line; one that closes makes room.
+func TestAnIncidentMovesUpFromTheLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake().fill(3, cardsPerPage+2, 0)
+		h := f.handler(t, Options{})
+		v := follow(h, "/live?since=", "")
+		defer v.cancel()
+		all, _ := patches(t, v.took())
+		require.Len(t, all[0].Lists["rest"], 2)
+		next := f.state.Open[1].ID // the newest are on top
+		require.Contains(t, all[0].Put[restID(next)], "held by budget")
+
+		f.change(func(s *State) { s.Open = s.Open[:len(s.Open)-1] })
+		f.happen("close")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		all, _ = patches(t, v.took())
+		require.Len(t, all, 1)
+		require.Equal(t, incidentID(next), all[0].Lists["open"][cardsPerPage-1])
+		require.Contains(t, all[0].Put[incidentID(next)], "<article")
+		require.Equal(t, []string{restID(f.state.Open[0].ID)}, all[0].Lists["rest"])
 	})
 }
 
@@ -164,8 +189,8 @@ func TestAReaderResumesFromWhatHeHas(t *testing.T) {
 		other := newFake().fill(60, 3, 2).handler(t, Options{}) // the process was restarted
 		v = follow(other, "/live", last)
 		all, _ = patches(t, v.took())
-		require.Len(t, all[0].Lists["watches"], 50)
-		require.Len(t, all[0].Put, 50+3+2+4+3)
+		require.Len(t, all[0].Lists["watches"], rowsPerPage)
+		require.Len(t, all[0].Put, rowsPerPage+3+2+4+3)
 		v.cancel()
 		synctest.Wait()
 	})

@@ -19,8 +19,6 @@ type State struct {
 	Silences []Silence
 	Modules  []Module
 	Week     Week
-	// Evidence says that evidence can be opened here.
-	Evidence bool
 }
 
 // Halt says who stopped all healing, and why.
@@ -81,7 +79,7 @@ type Incident struct {
 	Why    string    `json:"why,omitempty"`
 	Held   time.Time `json:"held,omitzero"`
 	// Until is when what it waits for happens at the latest: the end of For, of
-	// settling, of a hold, of KeepFor.
+	// settling, of a hold, of KeepFor, of the step's time.
 	Until time.Time `json:"until,omitzero"`
 
 	Reason   string    `json:"reason,omitempty"` // why people were told
@@ -143,7 +141,8 @@ type Proposal struct {
 	Step        string    `json:"step"`
 	Risk        string    `json:"risk"`
 	Scope       string    `json:"scope"`
-	Target      string    `json:"target"` // what it is done to: watch[key]
+	Target      string    `json:"target"`         // what it is done to: watch[key]
+	Text        string    `json:"text,omitempty"` // the step on one line
 	Fingerprint string    `json:"fingerprint"`
 	Expires     time.Time `json:"expires,omitzero"`
 }

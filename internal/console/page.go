@@ -2,11 +2,11 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,9 +15,10 @@ import (
 // How much of what there may be very many is on one page: little enough that it
 // stays below 100 KB whatever happens.
 const (
-	openPerPage   = 6
-	rowsPerPage   = 50
-	pastPerPage   = 15
+	openPerPage   = 25
+	cardsPerPage  = 5 // of those; the others have a line each
+	rowsPerPage   = 40
+	pastPerPage   = 12
 	linesPerPage  = 200
 	rungsInList   = 8
 	openPoints    = 60 // of a chart
@@ -27,95 +28,13 @@ const (
 	longestText   = 160
 )
 
-// query is which part of everything a reader looks at.
-type query struct {
-	Q, State         string
-	Open, Rows, Past int // the first one that is shown
-	Incident         string
-}
-
-func readQuery(v url.Values) query {
-	number := func(name string) int {
-		n, err := strconv.Atoi(v.Get(name))
-		if err != nil || n < 0 || n > 1<<30 {
-			return 0
-		}
-		return n
-	}
-	return query{
-		Q: strings.ToLower(cut(v.Get("q"), longestSearch)), State: v.Get("state"),
-		Open: number("open"), Rows: number("watches"), Past: number("past"), Incident: v.Get("id"),
-	}
-}
-
-// page is the address of another part.
-func (q query) page(list string, at int) string {
-	v := url.Values{}
-	set := func(name string, n int) {
-		if name == list {
-			n = at
-		}
-		if n > 0 {
-			v.Set(name, strconv.Itoa(n))
-		}
-	}
-	if q.Q != "" {
-		v.Set("q", q.Q)
-	}
-	if q.State != "" {
-		v.Set("state", q.State)
-	}
-	set("open", q.Open)
-	set("watches", q.Rows)
-	set("past", q.Past)
-	return "?" + v.Encode()
-}
-
-func (q query) wants(in *Incident) bool {
-	return q.Q == "" || holds(in.Watch, q.Q) || holds(in.Key, q.Q) || holds(in.Summary, q.Q) || in.ID == q.Q
-}
-
-func (q query) wantsWatch(w *Watch) bool {
-	return (q.State == "" || w.State == q.State) && (q.Q == "" || holds(w.Name, q.Q) || holds(w.Module, q.Q) || holds(w.Why, q.Q))
-}
-
-func holds(s, q string) bool { return strings.Contains(strings.ToLower(s), q) }
-
-// pager leads to the other parts of a list.
-type pager struct {
-	ID              string
-	From, To, Total int
-	Before, After   string
-	None            string
-}
-
-func (q query) pager(list, none string, at, per, total int) pager {
-	p := pager{ID: "pager-" + list, From: at + 1, To: min(at+per, total), Total: total, None: none}
-	if at > 0 {
-		p.Before = q.page(list, max(at-per, 0))
-	}
-	if p.To < total {
-		p.After = q.page(list, p.To)
-	}
-	return p
-}
-
-// window is the part of a list that begins at *at, and its first page where that
-// is behind the end.
-func window[T any](all []T, at *int, per int) []T {
-	if *at >= len(all) {
-		*at = 0
-	}
-	return all[*at:min(*at+per, len(all))]
-}
-
 // selection is what a reader sees of a view.
 type selection struct {
-	q          query
-	open, past []*Incident
-	rows       []*Watch
-	pagers     map[string]pager // by id
-	lists      map[string][]string
+	q                query
+	open, rest, past []*Incident
+	rows             []*Watch
+	pagers           map[string]pager // by id
+	lists            map[string][]string
 }
 
 // chosen keeps selections, so that readers of the same part share one.
@@ -161,15 +80,24 @@ func (v *view) choosing(q query) *selection {
 		}
 	}
 	open, rows, past := len(s.open), len(s.rows), len(s.past)
+	none := ""
+	if q.Q != "" {
+		none = "None of these contains that." // which does not say that nothing is wrong
+	}
 	s.open = window(s.open, &s.q.Open, openPerPage)
 	s.rows = window(s.rows, &s.q.Rows, rowsPerPage)
 	s.past = window(s.past, &s.q.Past, pastPerPage)
 	s.pagers = map[string]pager{
-		"pager-open":    s.q.pager("open", "Nothing is wrong.", s.q.Open, openPerPage, open),
+		"pager-open":    s.q.pager("open", cmp.Or(none, "Nothing is wrong."), s.q.Open, openPerPage, open),
 		"pager-watches": s.q.pager("watches", "There is no such watch.", s.q.Rows, rowsPerPage, rows),
-		"pager-past":    s.q.pager("past", "None yet in this process.", s.q.Past, pastPerPage, past),
+		"pager-past":    s.q.pager("past", cmp.Or(none, "None that is remembered."), s.q.Past, pastPerPage, past),
 	}
-	s.lists = map[string][]string{"open": {}, "watches": {}, "past": {}}
+	cards := min(len(s.open), cardsPerPage)
+	s.open, s.rest = s.open[:cards], s.open[cards:]
+	s.lists = map[string][]string{"open": {}, "rest": {}, "watches": {}, "past": {}}
+	for _, in := range s.rest {
+		s.lists["rest"] = append(s.lists["rest"], restID(in.ID))
+	}
 	for _, in := range s.open {
 		s.lists["open"] = append(s.lists["open"], incidentID(in.ID))
 	}
@@ -220,8 +148,6 @@ func brief(in *Incident) (left int) {
 	return left
 }
 
-type proof struct{ Name, Href string }
-
 func (h *Handler) card(v *view, in *Incident, whole bool) card {
 	full := *in
 	if in.Closed.IsZero() {
@@ -231,28 +157,22 @@ func (h *Handler) card(v *view, in *Incident, whole bool) card {
 		ID: incidentID(in.ID), Incident: &full, Controls: h.controls() && in.Closed.IsZero(), Whole: whole, Ended: ended(in),
 		WatchGlob: glob(in.Watch), KeyGlob: glob(in.Key),
 	}
-	most, points := 40, keptSamples
+	points := keptSamples
 	switch {
 	case whole:
 		c.Back = "incident?" + url.Values{"id": {in.ID}}.Encode()
 	case in.Closed.IsZero():
-		most, points = 4, openPoints
+		points = openPoints
 	default:
-		most, points = 0, pastPoints
+		points = pastPoints
 	}
 	c.Chart = newChart(&full, points)
 	if !whole {
 		c.More = brief(&full)
 	}
-	for _, e := range in.Evidence[:min(len(in.Evidence), most)] {
-		p := proof{Name: e.Name}
-		switch {
-		case web(e.Ref) != "":
-			p.Href = e.Ref
-		case v.Evidence && h.controls():
-			p.Href = "evidence?" + url.Values{"incident": {in.ID}, "ref": {e.Ref}}.Encode()
-		}
-		c.Proof = append(c.Proof, p)
+	if whole {
+		full.Evidence = h.captured(in)
+		c.Proof = h.proofs(in, full.Evidence)
 	}
 	return c
 }
@@ -294,6 +214,20 @@ func (v *view) piece(id string, render func() string) string {
 	}
 	p.once.Do(func() { p.html = render() })
 	return p.html
+}
+
+// restPiece is an incident on a line, for which there is no room as a card.
+func (h *Handler) restPiece(v *view, in *Incident) string {
+	p := v.pieces[incidentID(in.ID)]
+	if p == nil {
+		return ""
+	}
+	p.lineOnce.Do(func() {
+		short := *in
+		brief(&short)
+		p.line = h.render("rest", card{ID: restID(in.ID), Incident: &short})
+	})
+	return p.line
 }
 
 func (h *Handler) openPiece(v *view, in *Incident) string {

@@ -4,16 +4,23 @@
   const live = byId("live"), waiting = new Map();
 
   // Countdowns: the server wrote the moment, this writes what is left.
-  const left = (ms) => {
-    let s = Math.max(0, Math.ceil(ms / 1000));
-    if (s < 60) return s + " s";
-    if (s < 3600) return Math.floor(s / 60) + " min " + (s % 60) + " s";
-    return Math.floor(s / 3600) + " h " + Math.floor((s % 3600) / 60) + " min";
+  const left = (until, now) => {
+    const s = Math.ceil((until - now) / 1000);
+    if (s > 72000) return "until " + wall(new Date(until));
+    if (s <= 0) return "any moment now";
+    if (s < 60) return s + " s left";
+    if (s < 3600) return Math.floor(s / 60) + " min " + (s % 60) + " s left";
+    return Math.floor(s / 3600) + " h " + Math.floor((s % 3600) / 60) + " min left";
   };
+  // wall has the form in which the server writes a moment: nothing moves.
+  const two = (n) => String(n).padStart(2, "0");
+  const wall = (d) => Math.abs(Date.now() - d) > 72000000
+    ? d.getFullYear() + "-" + two(d.getMonth() + 1) + "-" + two(d.getDate()) + " " + two(d.getHours()) + ":" + two(d.getMinutes())
+    : two(d.getHours()) + ":" + two(d.getMinutes()) + ":" + two(d.getSeconds());
   const tick = () => {
     const now = Date.now();
     for (const t of document.querySelectorAll("[data-until]")) {
-      const text = left(Number(t.dataset.until) - now);
+      const text = left(Number(t.dataset.until), now);
       if (t.textContent !== text) t.textContent = text;
     }
   };
@@ -21,8 +28,7 @@
     for (const t of root.querySelectorAll("time:not([data-until])")) {
       const d = new Date(t.dateTime);
       if (isNaN(d)) continue;
-      const day = d.toDateString() === new Date().toDateString() ? "" : d.toLocaleDateString() + " ";
-      t.textContent = day + d.toLocaleTimeString();
+      t.textContent = wall(d);
       t.title = t.dateTime;
     }
   };
@@ -89,14 +95,15 @@
     query.set("page", location.pathname.split("/").pop());
     query.set("since", version);
     const es = new EventSource("live?" + query);
-    es.onopen = () => { live.textContent = "live"; };
+    const say = (what, off) => { live.textContent = what; live.classList.toggle("off", off); };
+    es.onopen = () => say("live", false);
     es.addEventListener("patch", (e) => {
       version = e.lastEventId;
       if (!apply(JSON.parse(e.data))) { es.close(); version = ""; connect(); }
     });
-    es.addEventListener("over", () => { es.close(); live.textContent = "stopped"; });
+    es.addEventListener("over", () => { es.close(); say("stopped", true); });
     es.onerror = () => {
-      live.textContent = "reconnecting";
+      say("reconnecting", true);
       if (es.readyState === EventSource.CLOSED) setTimeout(connect, 5000);
     };
   };

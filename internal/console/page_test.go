@@ -18,9 +18,14 @@ import (
 func TestThePageIsSmallHoweverMuchThereIs(t *testing.T) {
 	f := newFake().fill(10_000, 1000, 1000)
 	long := strings.Repeat("very long ", 1000)
+	name := strings.Repeat("/name", 20)
+	for n := range f.state.Watches {
+		f.state.Watches[n].Name += name
+	}
 	for n := range f.state.Open {
 		in := &f.state.Open[n]
 		in.Summary, in.Why, in.Detail = long, long, long
+		in.Watch += name
 		in.Proposal = &Proposal{ID: "p1", Step: "restart", Risk: "destructive", Scope: "self", Target: "w", Fingerprint: strings.Repeat("0", 32), Expires: f.state.At.Add(time.Minute)}
 		for range 100 {
 			in.Ladder = append(in.Ladder, Rung{Step: "more", Risk: "safe", Scope: "self", State: "later", Error: long})
@@ -32,22 +37,32 @@ func TestThePageIsSmallHoweverMuchThereIs(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 	t.Logf("%d bytes", w.Body.Len())
 	require.Less(t, w.Body.Len(), 100_000)
-	require.Contains(t, w.Body.String(), "1–50 of 10000")
-	require.Contains(t, w.Body.String(), "1–6 of 1000")
+	require.Contains(t, w.Body.String(), "1–40 of 10000")
+	require.Contains(t, w.Body.String(), "1–25 of 1000")
 	h = newFake().fill(100, 3, 50).handler(t, Options{Authorize: yes})
 	t.Logf("an ordinary one: %d bytes", page(h, "/").Body.Len())
 }
 
 func TestTheLastPageOfEveryListCanBeReached(t *testing.T) {
-	h := newFake().fill(120, 20, 40).handler(t, Options{})
-	for list, last := range map[string]string{"watches=100": "101–120 of 120", "open=18": "19–20 of 20", "past=30": "31–40 of 40"} {
+	h := newFake().fill(120, 50, 40).handler(t, Options{})
+	for list, last := range map[string]string{"watches=80": "81–120 of 120", "open=25": "26–50 of 50", "past=24": "25–36 of 40"} {
 		require.Contains(t, page(h, "/?"+list).Body.String(), last)
 	}
 	body := page(h, "/?watches=9999999&open=-1&past=x").Body.String()
-	require.Contains(t, body, "1–50 of 120", "what lies behind the end is the beginning")
+	require.Contains(t, body, "1–40 of 120", "what lies behind the end is the beginning")
 	body = page(h, "/?q=QUEUE-00019").Body.String()
 	require.Contains(t, body, "1–1 of 1")
 	require.Contains(t, page(h, "/?state=blind").Body.String(), "1–2 of 2")
+}
+
+// A search must not make it look as if nothing were wrong.
+func TestASearchSaysThatItHidesThings(t *testing.T) {
+	h := newFake().fill(5, 2, 0).handler(t, Options{})
+	body := page(h, "/?q=nothing-has-this-name").Body.String()
+	require.NotContains(t, body, "Nothing is wrong.")
+	require.Contains(t, body, "Only what contains “nothing-has-this-name” is shown here.")
+	require.Contains(t, body, "2 open incidents")
+	require.Contains(t, page(newFake().fill(5, 0, 0).handler(t, Options{}), "/").Body.String(), "Nothing is wrong.")
 }
 
 // Nothing but our own style and script runs, and both are in the page.

@@ -23,7 +23,7 @@ func (h *Handler) overview(w http.ResponseWriter, r *http.Request) {
 		Live, Q                         string
 		Top, SilencesHTML, WeekHTML     template.HTML
 		HealthHTML                      template.HTML
-		Open, Rows, Past                []template.HTML
+		Open, Rest, Rows, Past          []template.HTML
 		OpenPager, RowsPager, PastPager pager
 		States                          []state
 		Controls                        bool
@@ -44,6 +44,9 @@ func (h *Handler) overview(w http.ResponseWriter, r *http.Request) {
 	}
 	for _, in := range s.open {
 		data.Open = append(data.Open, template.HTML(h.openPiece(v, in)))
+	}
+	for _, in := range s.rest {
+		data.Rest = append(data.Rest, template.HTML(h.restPiece(v, in)))
 	}
 	for _, x := range s.rows {
 		data.Rows = append(data.Rows, template.HTML(h.rowPiece(v, x)))

@@ -59,7 +59,7 @@ type Order struct {
 }
 
 // A Source is what the console knows of the supervisor. All of it is required
-// but Evidence and Sign, may be called at any time and from anywhere, and does
+// but Kept and Evidence, may be called at any time and from anywhere, and does
 // not block for long.
 type Source struct {
 	// State reads everything. Its cost bounds how often it is called.
@@ -84,7 +84,14 @@ type Source struct {
 	Used func(c Control, by string)
 	// Refused notes that somebody asked for what is not allowed.
 	Refused func(c Control, why error)
-	// Evidence opens what an incident names. nil: nothing can be opened.
+	// Kept lists what is kept of an incident, open or closed or long forgotten, the
+	// newest first: the bundles that were made for it and those that it names, each
+	// followed by its files, whose refs begin with that of the bundle and a slash.
+	// It may read a directory, and is called for one incident at a time. nil: what
+	// the incident itself names is all that is known.
+	Kept func(incident string, named []Evidence) ([]Evidence, error)
+	// Evidence opens by its ref what Kept lists or an incident names. nil: nothing
+	// can be opened.
 	Evidence func(ref string) (io.ReadSeekCloser, error)
 	// Use marks a signed link as used, for as long as it is valid: durable before
 	// it returns. [ErrUsed] where it was.

@@ -53,9 +53,11 @@ type view struct {
 
 // piece is a part of the page that is sent on its own.
 type piece struct {
-	version uint64
-	once    sync.Once
-	html    string
+	version  uint64
+	once     sync.Once
+	html     string
+	lineOnce sync.Once
+	line     string // of an incident: the short form
 }
 
 // name is what a reader shows to get what changed since.
@@ -261,6 +263,7 @@ func first(a, b bool) int {
 // The ids of pieces are made of what any name has in common: bytes.
 func watchID(name string) string  { return "w" + hashed(name) }
 func incidentID(id string) string { return "i" + hashed(id) }
+func restID(id string) string     { return "r" + hashed(id) }
 
 func hashed(s string) string {
 	h := fnv.New64a()

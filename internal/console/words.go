@@ -13,7 +13,7 @@ import (
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
-		"clock": clock, "dur": short, "name": name, "rung": rung, "waits": waits, "web": web,
+		"wall":  wall, "dur": short, "name": name, "rung": rung, "waits": waits, "web": web, "size": size,
 		"short":   func(s string) string { return s[:min(len(s), 12)] },
 		"span":    func(from, to time.Time) string { return short(to.Sub(from)) },
 		"slug":    func(s string) string { return strings.ReplaceAll(s, " ", "-") },
@@ -22,13 +22,17 @@ func functions() template.FuncMap {
 	}
 }
 
-// clock is a moment for those without a script, who may be anywhere.
-func clock(t time.Time) string {
+// clock is a moment for people, who may be anywhere.
+func clock(t time.Time) string { return wall(t) + " UTC" }
+
+// wall is a moment on the page, in UTC. The script writes it in the reader's zone and
+// in the same form, so that nothing moves.
+func wall(t time.Time) string {
 	t = t.UTC()
 	if time.Since(t).Abs() > 20*time.Hour {
-		return t.Format("2006-01-02 15:04 UTC")
+		return t.Format("2006-01-02 15:04")
 	}
-	return t.Format("15:04:05 UTC")
+	return t.Format("15:04:05")
 }
 
 // short is a duration for people.
@@ -80,17 +84,17 @@ func rung(r Rung) string {
 func waits(state string) string {
 	switch state {
 	case "pending":
-		return "confirmed in"
+		return "acts if it lasts"
 	case "settling":
-		return "given time to show, until"
+		return "given time to show"
 	case "verifying":
-		return "looked at again until"
+		return "looked at again"
 	case "clearing":
-		return "well; closes in"
+		return "well; closes if it stays so"
 	case "asking":
-		return "waits for an answer until"
+		return "waits for an answer"
 	case "acting":
-		return "must be over in"
+		return "the step is running"
 	}
 	return "next moment"
 }

@@ -33,7 +33,8 @@
 // arbitrate.go who goes first; breaker.go, storm.go, tilt.go, flap.go and
 // memory.go are the rails that remember, abandon.go is about calls that ignore
 // their context. people.go takes in what people say, tell.go what they are told;
-// snapshot.go is what Status shows.
+// snapshot.go is what Status shows. record.go and saved.go are what outlives a
+// life, restore.go, orphan.go, lives.go and agree.go how the next one takes it up.
 //
 // The tests play a world around the engine (world_test.go) under a monitor that
 // keeps books of its own (monitor_test.go): scripts by hand with exact timelines,

@@ -18,6 +18,7 @@ type memory struct {
 	flips     []At    // when it opened or closed, newest last
 	flapping  bool    // as of the last time that it might have closed
 	abandoned []*call // that still run
+	counted   int     // by the storm rail, while it weighs
 }
 
 // remember returns the memory of a key. At most maxMemories of keys without an

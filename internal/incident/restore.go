@@ -5,28 +5,10 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/remediate"
 )
-
-// orphanFor is how long a watch of an earlier life may take to be here again.
-const orphanFor = time.Minute
-
-// forgetAfter is when nothing of a watch that stays away can matter any more: the
-// longest wait there is, and the longest window.
-const forgetAfter = 48 * time.Hour
-
-// An orphan is what an earlier life left of a watch, until that is added again.
-type orphan struct {
-	watch  string
-	record *WatchRecord
-	keys   []*IncidentRecord // sorted by key; their distances count from since
-	since  At
-	told   bool // people were, of what it owes
-}
 
 // Restore takes in what earlier lives left, before the first look of this one.
 // now is the machine's clock. Limits hold for what is left of them; an attempt
@@ -40,19 +22,12 @@ func (e *Engine) Restore(saved *Saved, now Moment) []Decision {
 	if b := saved.budget; b.Record != nil {
 		e.budget = ats(e.now-now.Since(b.At), b.Record.Ago)
 		e.trimBudget()
+		e.unsaved.budget = !now.tells(b.At)
 	}
-	for _, s := range saved.silences {
-		if in := s.Record.In - now.Since(s.At); in > 0 {
-			r := s.Record
-			e.silences = append(e.silences, &Silence{
-				ID: r.ID, Watch: r.Watch, Key: r.Key, Labels: r.Labels, By: r.By, Reason: r.Reason,
-				At: e.now - r.Ago - now.Since(s.At), Until: e.now + in,
-			})
-		}
-	}
-	slices.SortFunc(e.silences, func(a, b *Silence) int { return strings.Compare(a.ID, b.ID) })
+	e.restoreSilences(saved, now)
 	if s := saved.storm; s.Record != nil {
 		r, ago := s.Record, now.Since(s.At)
+		e.unsaved.storm = !now.tells(s.At)
 		st := &e.storm
 		st.on, st.sticky, st.id, st.watches, st.count, st.after = r.On, r.Sticky, r.ID, slices.Clone(r.Watches), r.Count, r.HeldAfter
 		st.began, st.lastNew = e.now-r.BeganAgo-ago, e.now-r.NewAgo-ago
@@ -73,6 +48,25 @@ func (e *Engine) Restore(saved *Saved, now Moment) []Decision {
 	return e.out
 }
 
+// restoreSilences takes up those that still hold. One that ended while no process
+// lived is noted as over: after a reboot nobody could tell that it is.
+func (e *Engine) restoreSilences(saved *Saved, now Moment) {
+	for _, id := range slices.Sorted(maps.Keys(saved.silences)) {
+		r, at := saved.silences[id].Record, saved.silences[id].At
+		ago := now.Since(at)
+		s := &Silence{
+			ID: r.ID, Watch: r.Watch, Key: r.Key, Labels: r.Labels, By: r.By, Reason: r.Reason,
+			At: e.now - r.Ago - ago, Until: e.now + r.In - ago,
+		}
+		if s.Until > e.now {
+			e.silences = append(e.silences, s)
+		}
+		if (s.Until <= e.now || !now.tells(at)) && !mutant(mutSilenceForEver) {
+			e.touchSilence(s)
+		}
+	}
+}
+
 // restoreStrays tells people that calls which outlived their incidents ended with
 // the process that they ran in.
 func (e *Engine) restoreStrays(saved *Saved) {
@@ -83,75 +77,6 @@ func (e *Engine) restoreStrays(saved *Saved) {
 		e.touchStray(of, in, true)
 		e.do(Decision{Kind: DoTell, Watch: in.Watch, Notice: &Notice{Kind: escalate.Resolve, DedupKey: in.ID, Watches: []string{in.Watch}, Incident: in}})
 	}
-}
-
-// orphansOf gathers what is left by watch, as if all of it had been written now.
-func (e *Engine) orphansOf(saved *Saved, now Moment) map[string]*orphan {
-	left := map[string]*orphan{}
-	e.orphans = map[string]*orphan{}
-	of := func(name string) *orphan {
-		o := left[name]
-		if o == nil {
-			o = &orphan{watch: name, since: e.now}
-			left[name] = o
-		}
-		return o
-	}
-	for name, w := range saved.watches {
-		of(name).record = w.Record.aged(now.Since(w.At))
-	}
-	for k, r := range saved.keys {
-		if by := now.Since(r.At); by < forgetAfter || !r.Record.Closed {
-			o := of(k.watch)
-			aged := r.Record.aged(by)
-			if !now.tells(r.At) {
-				aged.ApprovedIn = 0 // a wait is served in full, but a permission may be over
-			}
-			o.keys = append(o.keys, aged)
-		}
-	}
-	for _, o := range left {
-		slices.SortFunc(o.keys, func(a, b *IncidentRecord) int {
-			return strings.Compare(a.Snapshot.Finding.Key, b.Snapshot.Finding.Key)
-		})
-	}
-	return left
-}
-
-// aged is the record as it would have been written so much later.
-func (r *WatchRecord) aged(by time.Duration) *WatchRecord {
-	c := *r
-	c.OpenIn = max(c.OpenIn-by, 0)
-	c.FailedAgo = older(c.FailedAgo, by)
-	c.BlindAgo += by
-	return &c
-}
-
-func (r *IncidentRecord) aged(by time.Duration) *IncidentRecord {
-	c := *r
-	c.OpenedAgo += by
-	c.ClearIn = max(c.ClearIn-by, 0)
-	c.ApprovedIn = max(c.ApprovedIn-by, 0)
-	c.CooldownIn = max(c.CooldownIn-by, 0)
-	c.HealsAgo, c.FlipsAgo = older(c.HealsAgo, by), older(c.FlipsAgo, by)
-	c.MaskToldAgo += by
-	if c.AckedIn > 0 && c.AckedIn <= by {
-		c.Acked, c.AckedIn = false, 0
-	} else if c.AckedIn > 0 {
-		c.AckedIn -= by
-	}
-	return &c
-}
-
-func older(as []Ago, by time.Duration) []Ago {
-	if by == 0 {
-		return as
-	}
-	out := slices.Clone(as)
-	for n := range out {
-		out[n] += by
-	}
-	return out
 }
 
 // adopt gives a watch what an earlier life left of it.
@@ -168,6 +93,9 @@ func (e *Engine) adopt(w *watch, o *orphan) {
 			w.blindTold, w.blindID, w.blindSince, w.blindErr = true, r.BlindID, e.now, errNotYet
 			e.engage(w)
 		}
+		if o.again {
+			e.touchWatch(w)
+		}
 	}
 	for _, r := range o.keys {
 		r = r.aged(by)
@@ -181,8 +109,11 @@ func (e *Engine) adopt(w *watch, o *orphan) {
 		if r.MaskTold {
 			m.maskTold = e.now - r.MaskToldAgo
 		}
-		if !r.Closed && m.inc == nil {
+		switch {
+		case !r.Closed && m.inc == nil:
 			e.revive(w, m, r)
+		case r.Closed && o.again:
+			e.unsaved.closed = append(e.unsaved.closed, *r)
 		}
 	}
 }
@@ -236,7 +167,7 @@ func (e *Engine) goOn(i *inc, r *IncidentRecord) {
 		i.attempt().Outcome = remediate.Running
 	}
 	if mutant(mutAttemptAgain) && len(i.record) > 0 && i.attempt().Outcome == remediate.Running {
-		i.record[len(i.record)-1].Outcome = remediate.Failed
+		i.number, i.record = i.number-1, i.record[:len(i.record)-1]
 	}
 	flying := len(i.record) > 0 && i.attempt().Outcome == remediate.Running
 	if !flying && (!r.Undoing || i.undoThen != climbing) {
@@ -336,133 +267,5 @@ func (e *Engine) reviveOwed(i *inc, r *IncidentRecord) {
 			o.shared = m
 		}
 		i.owed = append(i.owed, o)
-	}
-}
-
-// codeGone tells people of an undo whose step is no longer there.
-func (e *Engine) codeGone(watch, key, id string, x OwedRecord) {
-	in := escalate.Incident{
-		ID: fmt.Sprintf("%s-owed-%d", id, x.Attempt), Watch: watch, Service: e.o.Service, State: escalate.Open, Opened: e.wall(e.now),
-		Reason: escalate.UndoOwed,
-		Detail: fmt.Sprintf("undo of step %s (attempt %d of incident %s) is owed and its code is gone: put it back by hand", x.Step, x.Attempt, id),
-	}
-	in.Finding.Key = key
-	in.Finding.Summary = "undo of step " + x.Step + " owed, code gone"
-	e.do(Decision{Kind: DoTell, Watch: watch, Key: key, Notice: &Notice{
-		Kind: escalate.Trigger, DedupKey: in.ID, Watches: []string{watch}, Incident: in, Fallback: true,
-	}})
-	e.emit(Event{Kind: EvPage, Watch: watch, Key: key, Incident: in.ID, Reason: in.Reason, Why: in.Detail, Finding: in.Finding})
-}
-
-// orphansDue is when people are told of what nobody has taken up; never without.
-func (e *Engine) orphansDue() At {
-	due := never
-	for _, o := range e.orphans {
-		if !o.told {
-			due = min(due, o.since+orphanFor)
-		}
-	}
-	return due
-}
-
-// tellOrphans tells people of undos whose code is gone, and those who were told
-// of an incident that nobody watches it any longer.
-func (e *Engine) tellOrphans() {
-	if e.orphansDue() > e.now {
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(e.orphans)) {
-		o := e.orphans[name]
-		if o.told {
-			continue
-		}
-		o.told = true
-		for _, r := range o.keys {
-			if r.Closed {
-				continue
-			}
-			for _, x := range r.Owed {
-				if x.Scope != remediate.Self {
-					e.codeGone(name, r.Snapshot.Finding.Key, r.Snapshot.ID, x)
-				}
-			}
-			in := r.Snapshot
-			in.State, in.Closed = escalate.Closed, e.wall(e.now)
-			in.Detail = "its watch is gone since the process was started again: nobody looks after it any longer"
-			if r.Told || r.Informed {
-				e.do(Decision{Kind: DoTell, Watch: name, Key: in.Finding.Key, Notice: &Notice{
-					Kind: escalate.Resolve, Inform: !r.Told, DedupKey: in.ID, Watches: []string{name}, Incident: in, Fallback: true,
-				}})
-			}
-			r.Closed = true
-			c := *r.aged(e.now - o.since)
-			e.unsaved.closed = append(e.unsaved.closed, c)
-		}
-	}
-}
-
-// Knows says whether a notice under this id is about something that goes on: an
-// incident, a blind detector, a storm, or what an earlier life left and nobody has
-// taken up yet.
-func (e *Engine) Knows(id string) bool {
-	if e.byID[id] != nil || e.blindWith(id) != nil || e.storm.on && e.storm.id == id {
-		return true
-	}
-	if e.safeMode.on && e.safeMode.id == id || e.degraded.on && e.degraded.id == id {
-		return true
-	}
-	for _, in := range e.strays {
-		if in.ID == id {
-			return true
-		}
-	}
-	for _, o := range e.orphans {
-		for _, r := range o.keys {
-			if !r.Closed && r.Snapshot.ID == id {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// Untold returns the ids of what goes on and is recorded as told, but not as those
-// who deliver it know it: the process died in between. said is what they know: the
-// reason that they last told of an id, and whether they know of it at all.
-func (e *Engine) Untold(said func(id string) (escalate.Reason, bool)) []string {
-	var ids []string
-	for id, i := range e.byID {
-		why, known := said(id)
-		if i.told && i.w.Pages && i.owedTell == "" && (known && why != i.reason || !known && i.acked == 0) {
-			ids = append(ids, id)
-		}
-	}
-	for _, w := range e.watches {
-		if _, known := said(w.blindID); w.blindTold && w.Pages && !known {
-			ids = append(ids, w.blindID)
-		}
-	}
-	if _, known := said(e.storm.id); e.storm.on && !known {
-		ids = append(ids, e.storm.id)
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// untold tells people again of what was recorded as told and never reached those
-// who deliver it: the process died in between.
-func (e *Engine) untold(id string) {
-	if i := e.byID[id]; i != nil {
-		i.told = false
-		why := i.reason
-		if why == "" {
-			why = escalate.NobodyTold
-		}
-		e.page(i, why, i.detail)
-		e.rearm(i)
-	} else if w := e.blindWith(id); w != nil {
-		e.tellWatch(w, escalate.Trigger, e.blindIncident(w))
-	} else if e.storm.on && e.storm.id == id {
-		e.tellStorm(escalate.Trigger)
 	}
 }

@@ -56,8 +56,6 @@ func (e *Engine) stormCount(i *inc) {
 		return
 	}
 	st := &e.storm
-	// A key that comes again counts once.
-	st.recent = slices.DeleteFunc(st.recent, func(s *stormed) bool { return s.mem == i.mem })
 	n, _ := slices.BinarySearchFunc(st.recent, i.found, func(s *stormed, at At) int {
 		if s.found <= at {
 			return -1
@@ -104,15 +102,21 @@ func (e *Engine) stormWeigh() {
 
 // stormSize weighs the heaviest minute of what opened, recent[from:to]: the
 // keys of one watch count as one up to a fifth of the keys it has had (at least
-// 5), else each.
+// 5), else each. A key that fell sick twice in that minute counts once.
 func (e *Engine) stormSize() (most, from, to int) {
 	recent, size, first := e.storm.recent, 0, 0
 	add := func(s *stormed, d int) {
-		if s.counts {
-			size -= s.watch.weight()
-			s.watch.counted += d
-			size += s.watch.weight()
+		if !s.counts {
+			return
 		}
+		before := s.mem.counted > 0
+		s.mem.counted += d
+		if before == (s.mem.counted > 0) {
+			return
+		}
+		size -= s.watch.weight()
+		s.watch.counted += d
+		size += s.watch.weight()
 	}
 	for n, s := range recent {
 		for ; recent[first].found+stormWithin < s.found; first++ {
@@ -124,7 +128,7 @@ func (e *Engine) stormSize() (most, from, to int) {
 		}
 	}
 	for _, s := range recent {
-		s.watch.counted = 0
+		s.watch.counted, s.mem.counted = 0, 0
 	}
 	return most, from, to
 }
@@ -144,9 +148,11 @@ func (e *Engine) stormBegins(n int, members []*stormed) {
 	st.sticky = st.ended != 0 && e.now < st.ended+stormAgain
 	st.began, st.lastNew, st.count = e.now, e.now, 0
 	st.watches = st.watches[:0]
+	keys := map[*memory]bool{}
 	for _, s := range members {
 		if s.counts {
-			st.count++
+			keys[s.mem] = true
+			st.count = len(keys)
 			if !slices.Contains(st.watches, s.watch.Name) {
 				st.watches = append(st.watches, s.watch.Name)
 			}

@@ -279,3 +279,25 @@ func TestCriticalGoesFirstAfterAStorm(t *testing.T) {
 	w.until(5*time.Minute + secs(1))
 	require.Equal(t, map[string]int{"fix2": 1}, w.runs)
 }
+
+// A key that came again counted for the second time only, so that what fell sick
+// together with the first time were too few for a storm.
+func TestAKeyThatCameAgainHidAStorm(t *testing.T) {
+	cfgs := many(6, 10)
+	cfgs[5].For = 90 * time.Second
+	for n := range 5 {
+		cfgs[n].Playbook.Limits.Cooldown = -1
+	}
+	w, s := staged(Options{MaxConcurrent: -1}, cfgs...)
+	for n := range s[:5] {
+		w.heals(fmt.Sprint("fix", n), s[n])
+	}
+	for n := range s[:6] {
+		s[n].sicken("", 9, 5)
+	}
+	w.at(secs(75), func() { s[0].sicken("", 9, 5) })
+	w.until(89 * time.Second)
+	require.False(t, w.e.Whole().Storm, "the sixth is not open yet")
+	w.until(2 * time.Minute)
+	require.True(t, w.e.Whole().Storm, "six fell sick within a minute, and one of them once more")
+}

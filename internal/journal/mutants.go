@@ -8,4 +8,6 @@ const (
 	mutNone mutation = iota
 	mutNoSync
 	mutPanics
+	mutTrustsFailed
+	mutKeepsAll
 )

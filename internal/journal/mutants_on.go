@@ -21,6 +21,8 @@ func Plant(name string) bool {
 
 // mutations names every planted bug by what it does.
 var mutations = map[mutation]string{
-	mutNoSync: "journal: says durable before the sync",
-	mutPanics: "journal: panics where the disk fails",
+	mutNoSync:       "journal: says durable before the sync",
+	mutPanics:       "journal: panics where the disk fails",
+	mutTrustsFailed: "journal: trusts a file whose sync has failed",
+	mutKeepsAll:     "journal: what a snapshot has replaced is kept",
 }

@@ -55,7 +55,7 @@ func (l *Log) Snapshot(recs []Record) error {
 	l.failed, l.wants, l.replay = nil, false, nil
 	l.base = len(l.segs) - 1
 	l.durable, l.marked = l.next-1, l.next-1
-	for l.base > l.opt.History {
+	for l.base > l.opt.History && !mutant(mutKeepsAll) {
 		l.scrap()
 	}
 	l.supply()

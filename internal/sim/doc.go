@@ -11,6 +11,8 @@
 // the whole world instead. It exits with 1 where something was broken and with 2
 // where it was called in a wrong way.
 //
+// The story is that of the machine on which it went wrong.
+//
 // Package world has the machines and their trouble, package monitor the promises.
 //
 // The tests of this package run the seeds that failed before (testdata/seeds.txt)

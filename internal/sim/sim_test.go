@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -32,7 +31,7 @@ func TestFormerlyFailingSeeds(t *testing.T) {
 	require.NoError(t, err)
 	defer f.Close()
 	lines := bufio.NewScanner(f)
-	for lines.Scan() {
+	for n := 0; lines.Scan(); {
 		line, _, _ := strings.Cut(lines.Text(), "#")
 		if strings.TrimSpace(line) == "" {
 			continue
@@ -41,27 +40,34 @@ func TestFormerlyFailingSeeds(t *testing.T) {
 		var hours float64
 		_, err := fmt.Sscan(line, &seed, &hours)
 		require.NoError(t, err, "a line is a seed, hours, and why after #: %s", line)
-		sound(t, seed, hours)
+		if n++; !slow || n%6 == 0 { // a world has one goroutine: races are not found here
+			sound(t, seed, hours)
+		}
 	}
 	require.NoError(t, lines.Err())
 }
 
-// Fresh seeds, for a while. SELFHEAL_LONG=1 is a minute of CPU.
+// Fresh seeds, for a while: where the clock stands, so that no two runs have the
+// same. SELFHEAL_LONG=1 is more than a minute of CPU.
 func TestFreshSeeds(t *testing.T) {
-	long := 4 * time.Second
+	long := 3 * time.Second
 	if os.Getenv("SELFHEAL_LONG") == "1" {
 		long = 65 * time.Second
 	}
-	seed, n, hours := rand.Uint64(), 0, 0.0
+	seed, n, hours := uint64(time.Now().UnixMilli()), 0, 0.0
+	t.Logf("seeds from %d on", seed)
 	for start := cpu(); cpu()-start < long && !t.Failed(); n++ {
 		r := sound(t, seed+uint64(n), 6)
 		hours += r.Stats.Simulated.Hours()
 	}
-	t.Logf("%d seeds from %d on: %.0f machine hours", n, seed, hours)
+	t.Logf("%d seeds: %.0f machine hours", n, hours)
 }
 
 func TestTheSameSeedIsTheSameStory(t *testing.T) {
 	for seed := range uint64(3) {
+		if slow && seed > 0 {
+			return
+		}
 		var one, other bytes.Buffer
 		a := world.Run(world.Config{Seed: seed, Hours: 2, Story: &one})
 		b := world.Run(world.Config{Seed: seed, Hours: 2, Story: &other})
@@ -76,8 +82,18 @@ func TestTheCommand(t *testing.T) {
 	var out, errs bytes.Buffer
 	require.Equal(t, 0, run([]string{"-seed", "3", "-hours", "0.5"}, &out, &errs))
 	require.Contains(t, out.String(), "seed 3: sound")
-	require.Equal(t, 2, run([]string{"-hours", "-1"}, &out, &errs))
-	require.Contains(t, errs.String(), "-hours")
+	require.Contains(t, out.String(), "what befell it: ")
+	for wrong, says := range map[string]string{
+		"-hours=-1": "-hours is -1: give more than 0", "-hours=NaN": "-hours is NaN", "-hours=1e99": "at most 10000",
+		"-n=0": "-n is 0", "-runs=-2": "-runs is -2", "7": `"7" is no flag`, "-seed=x": "invalid value",
+	} {
+		errs.Reset()
+		require.Equal(t, 2, run([]string{wrong}, &out, &errs), wrong)
+		require.Contains(t, errs.String(), says)
+	}
+	errs.Reset()
+	require.Equal(t, 0, run([]string{"-h"}, &out, &errs))
+	require.Contains(t, errs.String(), "-seed")
 }
 
 // A broken promise is told as a short story.

@@ -1,17 +1,14 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"time"
 
+	"github.com/selfheal-go/selfheal/internal/process"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -44,33 +41,20 @@ func run(ctx context.Context, o Options, req remediate.Request) error {
 		return fmt.Errorf("command %s: write the request: %w", o.Path, err)
 	}
 	token := rand.Text()
-	output := newCapture(o.MaxOutput)
-	cmd := exec.CommandContext(ctx, o.Path, o.Args...)
-	cmd.Dir = o.Dir
-	cmd.Env = environment(o, req, token)
-	cmd.Stdin = bytes.NewReader(append(input, '\n'))
-	cmd.Stdout, cmd.Stderr = output, output
-	cmd.WaitDelay = o.WaitDelay
-
-	g := newGroup(cmd)
-	cmd.Cancel = func() error { return g.end(o.Grace) }
-
 	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return &Error{Path: o.Path, ExitCode: -1, Err: systemError(ctx, err)}
+	exit, err := process.Run(ctx, process.Program{
+		Path: o.Path, Args: o.Args, Dir: o.Dir, Bounds: o.bounds(),
+		Env:   environment(o, req, token),
+		Input: append(input, '\n'),
+	})
+	if err != nil {
+		return &Error{Path: o.Path, ExitCode: -1, Err: err}
 	}
-	g.awaitLeader()
-	waitErr := cmd.Wait()
-	g.clear()
-
-	e := &Error{Path: o.Path, ExitCode: -1, ran: true, cut: g.interrupted()}
-	if state := cmd.ProcessState; state != nil { // nil when somebody else reaped it
-		e.ExitCode, e.Signal = state.ExitCode(), signalOf(state)
+	e := &Error{
+		Path: o.Path, ExitCode: exit.Code, Signal: exit.Signal, Output: exit.Output, Missing: exit.Missing,
+		Abandoned: abandoned(token, exit.Group), Held: exit.Held, ran: true, cut: exit.Interrupted,
 	}
-	e.Held = !output.complete || errors.Is(waitErr, exec.ErrWaitDelay)
-	e.Abandoned = abandoned(token, g.id)
-	e.Output, e.Missing = output.String(), output.missing()
-	e.Err = cause(ctx, o, e, waitErr)
+	e.Err = cause(ctx, o, e, exit.Err)
 	failed := e.ExitCode != 0 || e.Err != nil || e.left() && !o.LeaveRunning
 	report(req.Log, e, failed, time.Since(began))
 	if failed {
@@ -80,7 +64,7 @@ func run(ctx context.Context, o Options, req remediate.Request) error {
 }
 
 // cause says why, beyond its exit code, a program counts as failed.
-func cause(ctx context.Context, o Options, e *Error, waitErr error) error {
+func cause(ctx context.Context, o Options, e *Error, unknown error) error {
 	if e.cut {
 		// Also with exit code 0: a program that ends well after a SIGTERM
 		// has not said that it finished its work.
@@ -93,27 +77,7 @@ func cause(ctx context.Context, o Options, e *Error, waitErr error) error {
 	if e.ExitCode > 0 && e.ExitCode == o.SkipExit && (!e.left() || o.LeaveRunning) {
 		return remediate.ErrSkip
 	}
-	var exit *exec.ExitError
-	if waitErr == nil || errors.As(waitErr, &exit) || errors.Is(waitErr, exec.ErrWaitDelay) {
-		return nil
-	}
-	return waitErr
-}
-
-// systemError drops what the caller says anyway.
-func systemError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	var path *os.PathError
-	var lookup *exec.Error
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &lookup):
-		return lookup.Err
-	}
-	return err
+	return unknown
 }
 
 func report(log *slog.Logger, e *Error, failed bool, took time.Duration) {

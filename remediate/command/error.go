@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/selfheal-go/selfheal/internal/process"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -37,20 +38,8 @@ type Error struct {
 // Error is one line: how the program ended, its last words, and what to do next.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "command %s: ", e.Path)
-	advice := "see its output"
-	switch {
-	case e.Signal != nil:
-		fmt.Fprintf(&b, "ended by signal %v", e.Signal)
-	case e.ExitCode >= 0:
-		fmt.Fprintf(&b, "exit status %d", e.ExitCode)
-	case e.ran:
-		b.WriteString("nobody knows how it ended")
-		advice = "look for code in this process that reaps children that are not its own"
-	default:
-		b.WriteString("not started")
-		advice = "check that the file exists, may be executed and fits this machine"
-	}
+	how, advice := process.How(e.ran, e.ExitCode, e.Signal)
+	fmt.Fprintf(&b, "command %s: %s", e.Path, how)
 	switch {
 	case errors.Is(e.Err, remediate.ErrSkip), errors.Is(e.Err, remediate.ErrEscalate):
 		advice = ""
@@ -62,7 +51,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	if last := e.lastLine(); last != "" {
+	if last := process.LastLine(e.Output); last != "" {
 		fmt.Fprintf(&b, ", last output %q", last)
 	}
 	if len(e.Abandoned) > 0 {
@@ -83,13 +72,3 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) left() bool { return len(e.Abandoned) > 0 || e.Held }
-
-func (e *Error) lastLine() string {
-	s := strings.TrimSpace(e.Output)
-	s = s[strings.LastIndexByte(s, '\n')+1:]
-	const most = 200
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
-}

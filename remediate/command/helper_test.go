@@ -78,6 +78,9 @@ func programs() map[string]func(args []string) {
 			defer out.Flush()
 			for i := 0; lines < 0 || i < lines; i++ {
 				fmt.Fprintf(out, "line %07d\n", i)
+				if i == 10_000 && len(args) > 1 { // more than is kept by default
+					_ = os.WriteFile(args[1], nil, 0o600)
+				}
 			}
 		},
 		"parent": parent,
@@ -118,8 +121,12 @@ func parent(args []string) {
 	if err == nil {
 		_, err = bufio.NewReader(word).ReadString('\n')
 	}
+	// At once as a whole, for whoever waits for the file.
 	if err == nil {
-		err = os.WriteFile(file, []byte(strconv.Itoa(child.Process.Pid)), 0o600)
+		err = os.WriteFile(file+".new", []byte(strconv.Itoa(child.Process.Pid)), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(file+".new", file)
 	}
 	if err != nil {
 		panic(err)

@@ -3,10 +3,12 @@ package command
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/selfheal-go/selfheal/internal/process"
 )
 
 // Options say what is run. Every field but Path may be left zero.
@@ -45,51 +47,19 @@ type Options struct {
 	LeaveRunning bool
 }
 
-const (
-	defaultMaxOutput = 64 << 10
-	defaultGrace     = time.Second
-	defaultWaitDelay = 2 * time.Second
-	reserved         = "SELFHEAL_"
-)
-
 // Validate returns everything that is wrong, joined, each with what to do about
 // it. It looks at no file. Call it in a test: an action made from wrong options
 // fails whenever it is run.
 func (o Options) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("command: "+format, args...)) }
-	if !filepath.IsAbs(o.Path) {
-		bad("Path %q is not absolute: write the full path of the program", o.Path)
-	}
-	if o.Dir != "" && !filepath.IsAbs(o.Dir) {
-		bad("Dir %q is not absolute: write the full path, or leave it empty", o.Dir)
-	}
+	process.CheckPlace(bad, o.Path, o.Dir)
 	for _, s := range append([]string{o.Path, o.Dir}, o.Args...) {
 		if strings.ContainsRune(s, 0) {
 			bad("%q contains a NUL byte: remove it", s)
 		}
 	}
-	seen := map[string]bool{}
-	name := func(field, n string) {
-		switch {
-		case n == "" || strings.ContainsAny(n, "=\x00"):
-			bad("%s: %q cannot name a variable: use letters, digits and underscores", field, n)
-		case strings.HasPrefix(strings.ToUpper(n), reserved):
-			bad("%s: %q: names that begin with %s are set by the action: use another name", field, n, reserved)
-		case seen[n]:
-			bad("%s: %q is listed twice: keep it in one place of Env and Set", field, n)
-		}
-		seen[n] = true
-	}
-	for _, n := range o.Env {
-		name("Env", n)
-	}
-	for _, n := range sortedKeys(o.Set) {
-		name("Set", n)
-		if strings.ContainsRune(o.Set[n], 0) {
-			bad("Set: the value of %q contains a NUL byte: remove it", n)
-		}
-	}
+	process.CheckVariables(bad, "action", o.Env, o.Set)
 	for _, c := range []struct {
 		name string
 		code int
@@ -101,40 +71,18 @@ func (o Options) Validate() error {
 	if o.SkipExit != 0 && o.SkipExit == o.EscalateExit {
 		bad("SkipExit and EscalateExit are both %d: use two codes", o.SkipExit)
 	}
-	if o.MaxOutput < 0 {
-		bad("MaxOutput is %d: use a number of bytes, or 0 for %d", o.MaxOutput, defaultMaxOutput)
-	}
-	if o.Grace < 0 && o.Grace != -1 {
-		bad("Grace is %v: use a duration, 0 for %v, or -1 for none", o.Grace, defaultGrace)
-	}
-	if o.WaitDelay < 0 {
-		bad("WaitDelay is %v: use a duration, or 0 for %v", o.WaitDelay, defaultWaitDelay)
-	}
-	if e := o.effective(); o.WaitDelay >= 0 && e.Grace >= e.WaitDelay {
-		bad("Grace (%v) is not shorter than WaitDelay (%v): raise WaitDelay or lower Grace", e.Grace, e.WaitDelay)
-	}
+	o.bounds().Check(bad)
 	return errors.Join(errs...)
+}
+
+func (o Options) bounds() process.Bounds {
+	return process.Bounds{MaxOutput: o.MaxOutput, Grace: o.Grace, WaitDelay: o.WaitDelay}
 }
 
 // effective is a copy of its own with the defaults filled in.
 func (o Options) effective() Options {
-	o.Args, o.Env = slices.Clone(o.Args), slices.Clone(o.Env)
-	set := make(map[string]string, len(o.Set))
-	for n, v := range o.Set {
-		set[n] = v
-	}
-	o.Set = set
-	if o.MaxOutput == 0 {
-		o.MaxOutput = defaultMaxOutput
-	}
-	if o.WaitDelay == 0 {
-		o.WaitDelay = defaultWaitDelay
-	}
-	switch o.Grace {
-	case 0:
-		o.Grace = min(defaultGrace, o.WaitDelay/2)
-	case -1:
-		o.Grace = 0
-	}
+	o.Args, o.Env, o.Set = slices.Clone(o.Args), slices.Clone(o.Env), maps.Clone(o.Set)
+	b := o.bounds().Effective()
+	o.MaxOutput, o.Grace, o.WaitDelay = b.MaxOutput, b.Grace, b.WaitDelay
 	return o
 }

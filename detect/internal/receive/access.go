@@ -15,7 +15,7 @@ import (
 
 // AccessConfig is the part of a Config that says who may post at all.
 type AccessConfig struct {
-	Kind          string
+	Kind          string // as Guard sets it
 	Bearer        detect.Secret
 	BasicUser     string
 	BasicPassword detect.Secret
@@ -23,8 +23,8 @@ type AccessConfig struct {
 	ClientCAs     *x509.CertPool
 	Signed        bool // the body is signed: a proof of its own
 	Insecure      bool
-	Schemes       string // what to set, for the error
-	Log           *slog.Logger
+	Schemes       string       // what to set, for the error
+	Log           *slog.Logger // as Guard sets it
 }
 
 // Access checks headers and client certificates. A request must satisfy all that
@@ -33,6 +33,17 @@ type Access struct {
 	bearers, passwords [][sha256.Size]byte
 	user               [sha256.Size]byte
 	roots              *x509.CertPool
+}
+
+// Guard makes the door let in only whom the configuration lets in. The signature of
+// a body it leaves to Prove.
+func (e *Endpoint) Guard(c AccessConfig) error {
+	c.Kind, c.Log = e.Kind, e.Log
+	a, err := NewAccess(c)
+	if a != nil {
+		e.Admit, e.Challenge = a.Admit, a.Challenge()
+	}
+	return err
 }
 
 // NewAccess returns nil where nothing but the signature, or nothing at all, is

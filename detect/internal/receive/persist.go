@@ -35,7 +35,7 @@ const storedVersion = 1
 
 // storeKey is the key of an alert in the store; that of "" says when anything
 // was heard last.
-func (t *Table) storeKey(key string) string { return t.o.Kind + "/" + key }
+func (t *Table) storeKey(key string) string { return t.door.Kind + "/" + key }
 
 // persist makes durable what a plan changes. Old bouts are deleted after the new
 // levels are kept; one that comes back after a crash only dies again.
@@ -79,8 +79,8 @@ func (t *Table) persist(ctx context.Context, p *plan, now time.Time) error {
 			keys = append(keys, t.storeKey(key))
 		}
 		if err := t.guard(func() error { return t.o.Store.Delete(ctx, keys...) }); err != nil {
-			t.o.Log.LogAttrs(ctx, slog.LevelWarn, "selfheal: a receiver could not delete what it no longer needs",
-				slog.String("receiver", t.o.Kind), slog.String("error", err.Error()))
+			t.door.Log.LogAttrs(ctx, slog.LevelWarn, "selfheal: a receiver could not delete what it no longer needs",
+				slog.String("receiver", t.door.Kind), slog.String("error", err.Error()))
 		}
 	}
 	return nil
@@ -120,8 +120,8 @@ func (t *Table) restore() error {
 		r.heard = NotAfter(r.heard, now)
 		r.kept = r.heard
 		if err != nil {
-			t.o.Log.LogAttrs(ctx, slog.LevelWarn, "selfheal: a stored alert cannot be read and counts as stale",
-				slog.String("receiver", t.o.Kind), slog.String("key", key), slog.String("error", err.Error()))
+			t.door.Log.LogAttrs(ctx, slog.LevelWarn, "selfheal: a stored alert cannot be read and counts as stale",
+				slog.String("receiver", t.door.Kind), slog.String("key", key), slog.String("error", err.Error()))
 		}
 		switch {
 		case key == "":

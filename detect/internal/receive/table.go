@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -24,18 +23,17 @@ const (
 
 // TableOptions are the parts of a Config that are about alerts.
 type TableOptions struct {
-	Kind      string
 	Repeat    time.Duration // how often the sender restates; 0 is never
 	Expiry    time.Duration // 0: twice Repeat, or Never
 	Never     time.Duration // the expiry where the sender never restates
 	Lag       time.Duration // 0: DefaultLag; -1: none
 	MaxAlerts int           // 0: DefaultMaxAlerts
 	Store     detect.Store
-	Log       *slog.Logger
 }
 
 // A Table knows the level of each alert. It is safe for concurrent use.
 type Table struct {
+	door *Endpoint
 	o    TableOptions
 	turn chan struct{} // held by who writes; never while a view looks
 
@@ -49,10 +47,13 @@ type Table struct {
 	views   []*View
 }
 
-// NewTable checks the options and restores what the store has.
-func NewTable(o TableOptions) (*Table, error) {
+// NewTable checks the door and the options and restores what the store has.
+func NewTable(door *Endpoint, o TableOptions) (*Table, error) {
+	if err := door.Check(); err != nil {
+		return nil, err
+	}
 	wrong := func(format string, args ...any) error {
-		return fmt.Errorf("detect/"+o.Kind+": "+format, args...)
+		return fmt.Errorf("detect/"+door.Kind+": "+format, args...)
 	}
 	var errs []error
 	if o.Repeat < 0 {
@@ -80,13 +81,10 @@ func NewTable(o TableOptions) (*Table, error) {
 	if o.MaxAlerts == 0 {
 		o.MaxAlerts = DefaultMaxAlerts
 	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	t := &Table{o: o, turn: make(chan struct{}, 1), records: map[string]*record{}, swept: time.Now()}
+	t := &Table{door: door, o: o, turn: make(chan struct{}, 1), records: map[string]*record{}, swept: time.Now()}
 	if o.Store != nil {
 		if err := t.restore(); err != nil {
 			return nil, wrong("the Store could not be read: %w", err)
@@ -127,9 +125,9 @@ func (t *Table) stale(r *record, now time.Time) (why string, until time.Time) {
 	return "", until
 }
 
-// Take takes statements in: stored first, then seen by the views. It counts with
-// e what it did.
-func (t *Table) Take(ctx context.Context, e *Endpoint, alerts []Alert) Verdict {
+// Take takes statements in: stored first, then seen by the views. It counts at the
+// door what it did.
+func (t *Table) Take(ctx context.Context, alerts []Alert) Verdict {
 	p, wakes, no := t.take(ctx, alerts)
 	if no != nil {
 		return *no
@@ -137,12 +135,12 @@ func (t *Table) Take(ctx context.Context, e *Endpoint, alerts []Alert) Verdict {
 	for _, wake := range wakes {
 		wake()
 	}
-	e.Took(p.took)
+	t.door.Took(p.took)
 	for range p.older {
-		e.Count(http.StatusOK, Older, nil)
+		t.door.Count(http.StatusOK, Older, nil)
 	}
 	for range p.crowded {
-		e.Count(http.StatusOK, NoRoom, nil)
+		t.door.Count(http.StatusOK, NoRoom, nil)
 	}
 	return Verdict{Status: http.StatusOK, Say: fmt.Sprintf("%d taken, %d older than what is known, %d without room", p.took, p.older, p.crowded)}
 }
@@ -168,7 +166,7 @@ func (t *Table) take(ctx context.Context, alerts []Alert) (*plan, []func(), *Ver
 func (t *Table) Forget(ctx context.Context, key string) error {
 	wakes, err := t.forget(ctx, key)
 	if err != nil {
-		return fmt.Errorf("detect/%s: forget %q: %w", t.o.Kind, key, err)
+		return fmt.Errorf("detect/%s: forget %q: %w", t.door.Kind, key, err)
 	}
 	for _, wake := range wakes {
 		wake()
@@ -210,8 +208,9 @@ func (t *Table) guard(call func() error) (err error) {
 	return call()
 }
 
-// Levels counts what fires and what is stale.
-func (t *Table) Levels() (firing, stale int) {
+// Stats is what the door has counted, and what fires and what is stale now.
+func (t *Table) Stats() detect.ReceiverStats {
+	s := t.door.Stats()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
@@ -219,10 +218,10 @@ func (t *Table) Levels() (firing, stale int) {
 		switch why, _ := t.stale(r, now); {
 		case r.state == Resolved:
 		case why == "":
-			firing++
+			s.Firing++
 		default:
-			stale++
+			s.Stale++
 		}
 	}
-	return firing, stale
+	return s
 }

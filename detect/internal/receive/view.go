@@ -36,11 +36,11 @@ type answer struct {
 func (t *Table) Alerts(name string, match []string) *View {
 	v := &View{t: t, name: name}
 	if name == "" {
-		v.problem = fmt.Errorf("detect/%s: Alerts has no name: give it the name of an alert, or use All", t.o.Kind)
+		v.problem = fmt.Errorf("detect/%s: Alerts has no name: give it the name of an alert, or use All", t.door.Kind)
 	}
 	var err error
 	if v.matches, err = parseMatches(match); err != nil {
-		v.problem = errors.Join(v.problem, fmt.Errorf("detect/%s: Alerts(%q): %w", t.o.Kind, name, err))
+		v.problem = errors.Join(v.problem, fmt.Errorf("detect/%s: Alerts(%q): %w", t.door.Kind, name, err))
 	}
 	return t.add(v)
 }
@@ -126,7 +126,7 @@ func (v *View) answer() *answer {
 	a := &answer{}
 	var errs []error
 	if t.heard.IsZero() {
-		errs = append(errs, fmt.Errorf("detect/%s: nothing was received since the start, and nothing restored: check that the sender reaches this receiver; an alert that always fires shows it", t.o.Kind))
+		errs = append(errs, fmt.Errorf("detect/%s: nothing was received since the start, and nothing restored: check that the sender reaches this receiver; an alert that always fires shows it", t.door.Kind))
 	}
 	var stale []detect.Stale
 	dark := t.dark()
@@ -152,7 +152,7 @@ func (v *View) answer() *answer {
 	}
 	if now.Before(t.flooded) {
 		a.expires(t.flooded)
-		errs = append(errs, fmt.Errorf("detect/%s: more alerts were sent than fit beside %d and were dropped: route fewer alerts here, or raise MaxAlerts", t.o.Kind, t.o.MaxAlerts))
+		errs = append(errs, fmt.Errorf("detect/%s: more alerts were sent than fit beside %d and were dropped: route fewer alerts here, or raise MaxAlerts", t.door.Kind, t.o.MaxAlerts))
 	}
 	a.err = errors.Join(errs...)
 	v.said.Store(a)

@@ -1,15 +1,22 @@
 package browsertest
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
+
+	"github.com/selfheal-go/selfheal"
+	"github.com/selfheal-go/selfheal/detect"
+	"github.com/selfheal-go/selfheal/remediate"
 )
 
 // sick is a stage with something of everything: healed, held, asking, blind.
@@ -19,7 +26,10 @@ func sick(t *testing.T) *stage {
 	world(t, "heal", func() bool { return g.Status().Counts.Healed == 1 })
 	g.store.Store(true)
 	g.disk.Store(true)
-	world(t, "proposal", func() bool { st := g.Status(); return len(st.Proposals) == 1 && st.Counts.Opened == 3 })
+	world(t, "proposal", func() bool {
+		st := g.Status()
+		return len(st.Proposals) == 1 && st.Counts.Opened == 3 && g.link("Approve drop-oldest") != ""
+	})
 	return g
 }
 
@@ -28,8 +38,15 @@ func TestThePageRendersAndIsAccessible(t *testing.T) {
 	if err != nil {
 		missing(t, "axe-core is missing: npm ci")
 	}
-	x := open(t, sick(t))
+	g := sick(t)
+	x := open(t, g)
 	x.signIn()
+	incident := ""
+	for _, w := range g.Status().Watches {
+		if w.Name == "store" {
+			incident = "incident?id=" + w.Incidents[0].ID
+		}
+	}
 	for _, scheme := range []string{"light", "dark"} {
 		for name, size := range map[string][2]int64{"desktop": {1200, 900}, "phone": {390, 844}} {
 			x.do(
@@ -38,7 +55,7 @@ func TestThePageRendersAndIsAccessible(t *testing.T) {
 				}}),
 				command(emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: size[0], Height: size[1], DeviceScaleFactor: 1, Mobile: name == "phone"}),
 			)
-			for what, path := range map[string]string{"overview": "", "watch": "watch?name=queue", "journal": "journal"} {
+			for what, path := range map[string]string{"overview": "", "incident": incident, "watch": "watch?name=queue", "journal": "journal", "link": g.link("Approve drop-oldest")[len(g.url):]} {
 				x.visit(path)
 				x.run(string(axe))
 				var found []struct {
@@ -105,8 +122,8 @@ func TestWhatHappensIsSeenAtOnce(t *testing.T) {
 	x.sees("shed-load healed it")
 	require.Equal(t, 1, eval[int](x, `window.mine`), "it was never loaded again")
 	x.visit("")
-	shift := eval[float64](x, `new Promise(done => { let sum = 0; new PerformanceObserver(l => { for (const e of l.getEntries()) sum += e.value }).observe({type: "layout-shift", buffered: true}); setTimeout(() => done(sum), 3000) })`)
-	require.Less(t, shift, 0.01, "nothing moves on its own")
+	moved := eval[[]string](x, `new Promise(done => { const all = []; new PerformanceObserver(l => { for (const e of l.getEntries()) if (e.value > 0.005) all.push(e.value.toFixed(3) + " at " + Math.round(e.startTime) + " ms: " + e.sources.map(s => s.node && (s.node.outerHTML || s.node.textContent).slice(0, 80)).join(" | ")) }).observe({type: "layout-shift", buffered: true}); setTimeout(() => done(all), 3000) })`)
+	require.Empty(t, moved, "nothing moves on its own")
 }
 
 func TestWhatIsTypedIsNotLost(t *testing.T) {
@@ -177,18 +194,92 @@ func TestWithoutAuthorityNothingHappens(t *testing.T) {
 	g := sick(t)
 	x := open(t, g)
 	x.expect(true) // a refusal is logged by the browser
-	for _, form := range []string{"approve", "reject", "ack", "snooze", "silence"} {
-		x.visit("")
+	require.NoError(t, g.Halt("bob", "a release"))
+	silence, err := g.Silence(selfheal.Silence{Watch: "nothing", By: "bob", Reason: "x", Until: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	for form, path := range map[string]string{
+		"approve": "", "reject": "", "ack": "", "snooze": "", "silence": "", "resume": "", "unsilence": "",
+		"look": "watch?name=queue", "plan": "watch?name=queue",
+	} {
+		x.visit(path)
 		x.run(`document.querySelectorAll("details").forEach(d => d.open = true)`)
 		x.run(`(f => { for (const i of f.querySelectorAll("input[required]")) i.value ||= "x"; f.submit() })(document.querySelector('form[action="api/` + form + `"]'))`)
 		x.sees("you may not do this")
 	}
 	x.visit("journal")
 	x.sees("you may not do this")
+	x.visit(g.link("Approve drop-oldest")[len(g.url):])
+	x.do(chromedp.Click("main form button.go"))
+	x.sees("you may not do this")
 	st := g.Status()
-	require.Nil(t, st.Halted)
-	require.Empty(t, st.Silences)
+	require.Equal(t, "bob", st.Halted.By)
+	require.Len(t, st.Silences, 1)
+	require.Equal(t, silence, st.Silences[0].ID)
 	require.Len(t, st.Proposals, 1)
+	require.NoError(t, g.Resume("bob"))
+	x.visit("")
+	x.run(`(f => { f.querySelector("input").value = "x"; f.submit() })(document.querySelector('form[action="api/halt"]'))`)
+	x.sees("you may not do this")
+	require.Nil(t, g.Status().Halted)
+}
+
+func TestALinkOfANoticeIsGoodOnce(t *testing.T) {
+	g := sick(t)
+	x := open(t, g)
+	x.signIn()
+	path := g.link("Approve drop-oldest")[len(g.url):]
+	for range 2 { // to look changes nothing
+		x.visit(path)
+		x.sees("May this run?")
+		x.sees("Nothing has happened yet.")
+	}
+	require.True(t, g.store.Load())
+	x.do(chromedp.Click("main form button.go"))
+	x.sees("Done, by alice.")
+	world(t, "step", func() bool { return !g.store.Load() })
+	x.expect(true) // that it is gone is logged by the browser
+	x.visit(path)
+	x.until(`/over|answered|used/.test(document.body.innerText)`)
+}
+
+func TestEvidenceIsDownloadedInTheBrowser(t *testing.T) {
+	g := sick(t)
+	x := open(t, g)
+	x.signIn()
+	x.visit("")
+	x.do(chromedp.Click(`//a[starts-with(text(), "Evidence")]`))
+	x.sees("goroutines.txt")
+	fetched := func() string {
+		t.Helper()
+		return eval[string](x, `fetch([...document.querySelectorAll(".proofs a")].find(a => a.textContent === "goroutines.txt").href).then(async r => r.status + " " + r.headers.get("content-disposition") + " " + r.headers.get("x-content-type-options") + " " + (await r.text()).includes("goroutine"))`)
+	}
+	require.Equal(t, "200 attachment; filename=goroutines.txt nosniff true", fetched())
+	x.do(command(network.SetCookie, network.SetCookieParams{Name: "who", Value: "mallory", URL: g.url}))
+	x.expect(true)
+	require.Contains(t, fetched(), "403 ")
+}
+
+// What a detector or an action writes is text, whatever it looks like.
+func TestHostileStringsDoNothingInTheBrowser(t *testing.T) {
+	bad := `"><img src=x onerror="window.pwned=1"><script>window.pwned=1</script></title></style>`
+	x := open(t, play(t, selfheal.Watch{
+		Name: "hostile", Runbook: "https://runbooks.example/?" + bad,
+		Detector: detect.Func(func(context.Context) ([]detect.Finding, error) {
+			return []detect.Finding{{Key: bad, Summary: bad, Unit: bad, Labels: map[string]string{bad: bad}, Value: 9, Limit: 5}}, nil
+		}),
+		Playbook: remediate.Ladder(remediate.Step{Name: "fail", Risk: remediate.Safe, Lasting: true, Settle: time.Second, Run: func(context.Context, remediate.Request) error {
+			return errors.New(bad)
+		}}),
+	}))
+	x.signIn()
+	x.visit("")
+	x.sees(`<img src=x onerror=`)
+	x.do(chromedp.Click(`#open h3 a`))
+	x.sees("What happened")
+	x.sees("step fail: failed")
+	x.visit("journal")
+	x.sees("open hostile")
+	require.False(t, eval[bool](x, `"pwned" in window || document.querySelector("img") !== null`))
 }
 
 func TestTheKeyboardIsEnough(t *testing.T) {
@@ -235,11 +326,11 @@ func TestTenThousandWatchesAreUsable(t *testing.T) {
 	bytes := eval[int](x, `performance.getEntriesByType("navigation")[0].encodedBodySize`)
 	t.Logf("the page has %d bytes", bytes)
 	require.Less(t, bytes, 100_000)
-	require.Equal(t, 50, eval[int](x, `document.querySelectorAll("#watches > li").length`))
+	require.Equal(t, 40, eval[int](x, `document.querySelectorAll("#watches > li").length`))
 	x.run(`scrollTo(0, document.body.scrollHeight)`)
 	x.until(`scrollY > 0`)
 	x.do(chromedp.Click(`#pager-watches a`))
-	x.sees("51–100 of 10004")
+	x.sees("41–80 of 10004")
 	x.do(chromedp.SendKeys(`input[name=q]`, "service-09999"+kb.Enter))
 	x.sees("1–1 of 1")
 	x.do(chromedp.Click(`#watches a`))

@@ -50,11 +50,31 @@ type stage struct {
 	depth atomic.Int64 // of a queue, which a step can shorten
 	store atomic.Bool  // full, until somebody lets a step drop from it
 	disk  atomic.Bool  // out of reach of this process
+
+	mu    sync.Mutex
+	links map[string]string // of notices, the latest of each kind
+}
+
+// tell is the pager: it keeps the links.
+func (g *stage) tell(_ context.Context, n escalate.Notification) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, l := range n.Links {
+		g.links[l.Text] = l.Href
+	}
+	return nil
+}
+
+func (g *stage) link(text string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.links[text]
 }
 
 func play(t *testing.T, more ...selfheal.Watch) *stage {
 	t.Helper()
-	g := &stage{}
+	srv := httptest.NewUnstartedServer(nil)
+	g := &stage{links: map[string]string{}, url: "http://" + srv.Listener.Addr().String() + "/ops/selfheal/"}
 	finding := func(on *atomic.Bool, key, summary string, s detect.Severity) detect.Detector {
 		return detect.Func(func(context.Context) ([]detect.Finding, error) {
 			if on.Load() {
@@ -66,8 +86,8 @@ func play(t *testing.T, more ...selfheal.Watch) *stage {
 	nothing := func(context.Context, remediate.Request) error { return nil }
 	g.Supervisor = selfheal.New(selfheal.Options{
 		Service: "orders", Logger: slog.New(slog.DiscardHandler), Every: 100 * time.Millisecond,
-		Escalate: escalate.To(escalate.Named("pager", escalate.NotifierFunc(func(context.Context, escalate.Notification) error { return nil }))),
-		Console: selfheal.ConsoleOptions{Authorize: func(r *http.Request, _ selfheal.Control) (string, error) {
+		Escalate: escalate.To(escalate.Named("pager", escalate.NotifierFunc(g.tell))),
+		Console: selfheal.ConsoleOptions{BaseURL: g.url, LinkKeys: [][]byte{[]byte("0123456789abcdef")}, Authorize: func(r *http.Request, _ selfheal.Control) (string, error) {
 			c, err := r.Cookie("who")
 			if err != nil || c.Value != "alice" {
 				return "", errors.New("nobody is signed in")
@@ -109,10 +129,9 @@ func play(t *testing.T, more ...selfheal.Watch) *stage {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	srv := httptest.NewUnstartedServer(http.StripPrefix("/ops/selfheal", g.Handler()))
+	srv.Config.Handler = http.StripPrefix("/ops/selfheal", g.Handler())
 	srv.Config.WriteTimeout = 5 * time.Second // which a stream outlives
 	srv.Start()
-	g.url = srv.URL + "/ops/selfheal/"
 	t.Cleanup(func() {
 		srv.CloseClientConnections()
 		srv.Close()
@@ -148,7 +167,8 @@ func open(t *testing.T, g *stage) *tab {
 		missing(t, "there is no browser: apt-get install chromium")
 	}
 	alloc, cancel := chromedp.NewExecAllocator(context.Background(), append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(browser), chromedp.NoSandbox,
+		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.WSURLReadTimeout(patience), chromedp.WindowSize(1200, 900))...)
 	t.Cleanup(cancel)
 	ctx, cancel := chromedp.NewContext(alloc)

@@ -27,15 +27,17 @@ func (q *Machine) Begin(at time.Duration, a Act) *Call {
 	res := resource{a.Watch, a.Key}
 	s := x.step(&a)
 	w := x.m.watches[a.Watch]
+	var bad findings
 	for other := range x.calls {
 		if (resource{other.act.Watch, other.act.Key}) == res {
-			x.broken(OneAtATime, "machine %d: %v of %s on %v begins, and %v of %s still runs", x.n, a.Phase, s.Name, res, other.act.Phase, x.step(&other.act).Name)
+			bad.add(OneAtATime, "machine %d: %v of %s on %v begins, and %v of %s still runs", x.n, a.Phase, s.Name, res, other.act.Phase, x.step(&other.act).Name)
 		}
 		group := w.Playbook.Limits.Exclusive
 		if group != "" && a.Phase == remediate.Run && other.act.Phase == remediate.Run && x.m.watches[other.act.Watch].Playbook.Limits.Exclusive == group {
-			x.broken(OneAtATime, "machine %d: %s on %v begins, and %s has %s, which only one may have", x.n, s.Name, res, other.act.Watch, group)
+			bad.add(OneAtATime, "machine %d: %s on %v begins, and %s has %s, which only one may have", x.n, s.Name, res, other.act.Watch, group)
 		}
 	}
+	x.brokenIn(bad)
 	x.calls[c] = true
 	if a.Phase == remediate.Verify {
 		return (*Call)(c)
@@ -61,7 +63,7 @@ func (x *machine) beginUndo(a *Act, s *remediate.Step, res resource) {
 	if u == nil {
 		return // owed since its attempt was decided, and the process died before that began
 	}
-	if u.done {
+	if u.done || u.returned {
 		x.broken(Bounded, "machine %d: %s on %v is put back once more", x.n, s.Name, res)
 	}
 }
@@ -148,6 +150,9 @@ func (q *Machine) End(at time.Duration, c *Call, r Result) {
 	a := &c.act
 	switch l := x.ladders[a.Incident]; {
 	case a.Phase == remediate.Undo:
+		if u := x.undos[undoKey{a.Incident, a.Attempt}]; u != nil && r == incident.OK && c.given == 0 {
+			u.returned = true
+		}
 	case a.Phase == remediate.Verify && l != nil:
 		l.unwell = r != incident.OK && r != incident.Skip
 	case c.given > 0 || l == nil:

@@ -1,6 +1,10 @@
 package monitor
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/selfheal-go/selfheal/internal/incident"
@@ -49,7 +53,9 @@ type machine struct {
 	looks     map[string]*look
 	resumed   time.Duration // when a person last resumed
 	swept     time.Duration
-	spoilt    bool // what is on the disk
+	booted    time.Duration // since when time counts that is on record from before a reboot
+	unsure    bool          // no life since one has put on record what it took up
+	spoilt    bool          // what is on the disk
 
 	// What outlives it.
 	ladders   map[string]*ladder // by incident
@@ -60,6 +66,8 @@ type machine struct {
 	silences  map[string]*silence
 	halt      halt
 	storm     []opened
+	stormOn   *fact // the supervisor says so
+	stormEnd  time.Duration
 	lives     []lifeFact
 	notices   notices
 }
@@ -90,9 +98,11 @@ type ladder struct {
 	held     remediate.Rail
 	heldFrom time.Duration
 	heldTold bool
-	paged    fact // of the latest page
+	paged    fact // since when people know of it
 	everPage bool
 	approved time.Duration // when a person said yes; -1: nobody has
+	spent    fact          // the start that used that up, and
+	spentOn  time.Duration // what it was
 	unwell   bool          // its own verification said so
 	found    time.Duration // in the time of its engine
 	began    time.Duration
@@ -100,6 +110,13 @@ type ladder struct {
 	started  int  // the attempt that was said to start
 	ranOK    bool // the last call of it
 	loose    bool // acted while nothing was on record
+}
+
+// known notes that people know of it.
+func (l *ladder) known(now fact) {
+	if !l.everPage {
+		l.everPage, l.paged = true, now
+	}
 }
 
 type cooldown struct {
@@ -118,6 +135,7 @@ type breaker struct {
 // undo is a measure that was taken and must be put back.
 type undo struct {
 	watch, key string
+	returned   bool // without an error, in this life
 	step       int
 	self       bool
 	done       bool
@@ -132,6 +150,7 @@ type silence struct {
 	durable bool
 	long    time.Duration
 	latest  time.Duration // when it is over at the latest: after a reboot it lasts in full
+	over    fact          // that it is over
 	maybe   bool          // nobody can know whether it is in force
 	life    int
 }
@@ -156,25 +175,40 @@ type lifeFact struct {
 	healthy bool
 }
 
-// look is the last answer of a detector that the supervisor was handed.
+// answer is what a detector said.
+type answer struct {
+	started time.Duration
+	err     error
+	present map[string]bool
+}
+
+// sees says whether it could tell of a key, and what.
+func (a *answer) sees(key string) (present, known bool) {
+	present = a.present[key]
+	return present, present || a.err == nil
+}
+
+// look is the last answer of a detector that the supervisor was handed. What it
+// gets at one moment it takes in one by one, and may conclude from each.
 type look struct {
-	started    time.Duration
+	answer
+	earlier    []answer      // of the same moment
 	handed     time.Duration // when the supervisor got it
-	err        error
-	present    map[string]bool
 	blindSince time.Duration // -1: it sees
 	blindTold  fact
 	isTold     bool
 	live       map[string]bool // incidents that are open or pending
 }
 
-// sees says whether the last look could tell of a key, and what.
-func (l *look) sees(key string) (present, known bool) {
-	if l == nil {
-		return false, false
+// said says whether an answer of the moment at holds what is asked of it; the last
+// one counts at any time.
+func (l *look) said(at time.Duration, holds func(*answer) bool) bool {
+	for n := range l.earlier {
+		if l.handed == at && holds(&l.earlier[n]) {
+			return true
+		}
 	}
-	present = l.present[key]
-	return present, present || l.err == nil
+	return holds(&l.answer)
 }
 
 func newMachine(m *Monitor, n int) *machine {
@@ -189,6 +223,21 @@ func (x *machine) broken(i Invariant, format string, args ...any) {
 	x.m.Broken(i, format, args...)
 }
 
+// findings are violations found in no particular order: where a map is searched.
+type findings []Violation
+
+func (f *findings) add(i Invariant, format string, args ...any) {
+	*f = append(*f, Violation{Invariant: i, Text: fmt.Sprintf(format, args...)})
+}
+
+// brokenIn reports the first by its words, so that a seed always tells the same.
+func (x *machine) brokenIn(f findings) {
+	if len(f) > 0 {
+		v := slices.MinFunc(f, func(a, b Violation) int { return strings.Compare(a.Text, b.Text) })
+		x.m.Broken(v.Invariant, "%s", v.Text)
+	}
+}
+
 func (x *machine) ladder(id string, res resource) *ladder {
 	l := x.ladders[id]
 	if l == nil {
@@ -198,10 +247,12 @@ func (x *machine) ladder(id string, res resource) *ladder {
 	return l
 }
 
+var errNoAnswer = errors.New("it has not answered in this life")
+
 func (x *machine) look(watch string) *look {
 	l := x.looks[watch]
 	if l == nil {
-		l = &look{blindSince: -1, started: -1, live: map[string]bool{}}
+		l = &look{blindSince: -1, answer: answer{started: -1, err: errNoAnswer}, live: map[string]bool{}}
 		x.looks[watch] = l
 	}
 	return l

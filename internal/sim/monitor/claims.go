@@ -13,6 +13,7 @@ import (
 func (q *Machine) Event(at time.Duration, mark uint64, ev *incident.Event) {
 	x := (*machine)(q)
 	now := fact{at, mark}
+	x.endSilences(now)
 	res := resource{ev.Watch, ev.Key}
 	switch ev.Kind {
 	case incident.EvFound:
@@ -22,7 +23,7 @@ func (q *Machine) Event(at time.Duration, mark uint64, ev *incident.Event) {
 	case incident.EvOpen:
 		x.opens(now, ev)
 	case incident.EvStart:
-		x.starts(at, ev)
+		x.starts(now, ev)
 	case incident.EvStep:
 		x.steps(at, ev)
 	case incident.EvUndo:
@@ -37,6 +38,8 @@ func (q *Machine) Event(at time.Duration, mark uint64, ev *incident.Event) {
 		l := x.ladder(ev.Incident, res)
 		switch l.held {
 		case remediate.RailBlind, remediate.RailFlapping: // a look ended it
+		case remediate.RailStorm:
+			l.released, x.stormEnd = at, at
 		default:
 			l.released = at
 		}
@@ -44,7 +47,9 @@ func (q *Machine) Event(at time.Duration, mark uint64, ev *incident.Event) {
 	case incident.EvPage:
 		x.pages(now, ev)
 	case incident.EvAsk:
-		x.ladder(ev.Incident, res).approved = -1
+		l := x.ladder(ev.Incident, res)
+		l.approved = -1
+		l.known(now)
 	case incident.EvClose:
 		x.closes(now, ev)
 	case incident.EvBreaker:
@@ -56,7 +61,10 @@ func (q *Machine) Event(at time.Duration, mark uint64, ev *incident.Event) {
 	case incident.EvSight:
 		l := x.look(ev.Watch)
 		l.blindSince, l.isTold = -1, false
+	case incident.EvStorm:
+		x.stormOn = &now
 	case incident.EvStormOver:
+		x.stormOn, x.stormEnd = nil, at
 		if x.stormy(at) && x.resumed < at {
 			x.broken(StormStops, "machine %d: the storm is said to be over, and the last fell sick less than %v ago", x.n, stormCalm)
 		}
@@ -88,7 +96,8 @@ func (x *machine) opens(now fact, ev *incident.Event) {
 }
 
 // starts checks what must hold when a rung is decided.
-func (x *machine) starts(at time.Duration, ev *incident.Event) {
+func (x *machine) starts(now fact, ev *incident.Event) {
+	at := now.at
 	l := x.ladder(ev.Incident, resource{ev.Watch, ev.Key})
 	w := x.m.watches[ev.Watch]
 	n := slices.IndexFunc(w.Playbook.Steps, func(s remediate.Step) bool { return s.Name == ev.Step })
@@ -101,10 +110,13 @@ func (x *machine) starts(at time.Duration, ev *incident.Event) {
 	}
 	l.started, l.lastRung = ev.Number, 0
 	seen := x.look(ev.Watch)
-	present, known := seen.sees(ev.Key)
-	says(!known, ClaimsAreTrue, "its detector cannot see")
-	says(known && !present && !l.unwell, ClaimsAreTrue, "its detector finds nothing")
-	says(present && seen.started+rounding < max(l.released, x.began), ClaimsAreTrue, "what was seen is from before it was let go")
+	since := max(l.released, x.began)
+	known := func(a *answer) bool { _, known := a.sees(ev.Key); return known }
+	sick := func(a *answer) bool { present, _ := a.sees(ev.Key); return present }
+	fresh := func(a *answer) bool { return sick(a) && a.started+rounding >= since }
+	says(!seen.said(at, known), ClaimsAreTrue, "its detector cannot see")
+	says(!l.unwell && !seen.said(at, sick), ClaimsAreTrue, "its detector finds nothing")
+	says(seen.said(at, sick) && !seen.said(at, fresh), ClaimsAreTrue, "what was seen is from before it was let go")
 	says(at < x.tiltUntil, ClocksAreLies, "the supervisor was late, or its clock stepped, less than 30 s ago")
 	says(at < x.safeMode, Bounded, "the process crashes again and again: it is in safe mode")
 	says(s.Scope.NeedsFleet(), Stopped, "it reaches others and no fleet allows it")
@@ -115,12 +127,13 @@ func (x *machine) starts(at time.Duration, ev *incident.Event) {
 		says(at+rounding < b.until, Bounded, "the breaker of %s is open for %v more", ev.Watch, b.until-at)
 	}
 	says(above && x.stormy(at), StormStops, "many are sick at once")
+	says(above && x.stormOn != nil && at+rounding < x.stormOn.at+stormCalm, StormStops, "it has said that many are sick at once")
 	for _, c := range w.After {
 		says(x.sick(c, at), CauseFirst, "%s is sick, on which it depends", c)
 	}
 	if s.Risk.Level() > x.m.cfg.MaxRisk || w.Mode == incident.Propose && above {
 		says(l.approved < 0 || at > l.approved+15*time.Minute+rounding, Stopped, "nobody has approved it")
-		l.approved = -1
+		l.spent, l.spentOn, l.approved = now, l.approved, -1
 	}
 	l.unwell, l.ranOK = false, false
 }
@@ -154,12 +167,15 @@ func (x *machine) steps(at time.Duration, ev *incident.Event) {
 	switch ev.Attempt.Outcome {
 	case remediate.Healed:
 		seen := x.look(ev.Watch)
-		present, known := seen.sees(ev.Key)
 		since := x.began
 		if !revived {
 			since = max(since, l.ranEnd+settleOf(&w.Playbook.Steps[n], w.Every))
 		}
-		if !known || present || seen.started+rounding < since {
+		well := func(a *answer) bool {
+			present, known := a.sees(ev.Key)
+			return known && !present && a.started+rounding >= since
+		}
+		if !seen.said(at, well) {
 			x.broken(ClaimsAreTrue, "machine %d: %s is said to have healed %v, and its detector has not said so since", x.n, ev.Step, l.res)
 		}
 	case remediate.Moved:
@@ -178,6 +194,9 @@ func settleOf(s *remediate.Step, every time.Duration) time.Duration {
 }
 
 func (x *machine) holds(at time.Duration, l *ladder, rail remediate.Rail) {
+	if rail == remediate.RailSilence && !x.maybeSilenced(l.res, at) {
+		x.broken(StopSurvives, "machine %d: %v is held because somebody has silenced it, and that is over", x.n, l.res)
+	}
 	if l.held == "" || !tellable(l.held) && l.held != remediate.RailBlind {
 		l.heldFrom, l.heldTold = at, false
 	}
@@ -196,7 +215,8 @@ func (x *machine) pages(now fact, ev *incident.Event) {
 		return
 	}
 	if l := x.ladders[ev.Incident]; l != nil {
-		l.paged, l.everPage, l.heldTold = now, true, true
+		l.known(now)
+		l.heldTold = true
 	}
 }
 

@@ -26,8 +26,11 @@ func (q *Machine) Began(at time.Duration, found []incident.Record) {
 	clear(x.permits)
 	clear(x.calls)
 	x.restored(found)
-	for _, s := range x.silences {
-		s.latest = max(s.latest, at+s.long)
+	if x.unsure {
+		x.booted = at
+		for _, s := range x.silences {
+			s.latest = max(s.latest, at+s.long)
+		}
 	}
 	unclean := 0
 	for _, l := range slices.Backward(x.lives) {
@@ -48,6 +51,7 @@ func (q *Machine) Began(at time.Duration, found []incident.Record) {
 // restored checks that every act that the world saw is in what a life finds, and
 // every measure that is to be put back.
 func (x *machine) restored(found []incident.Record) {
+	var bad findings
 	keys := map[resource]*incident.IncidentRecord{}
 	for i := range found {
 		if r := found[i].Incident; r != nil {
@@ -63,7 +67,7 @@ func (x *machine) restored(found []incident.Record) {
 			continue
 		}
 		if r == nil || r.Snapshot.ID != l.id || len(r.Snapshot.Attempts) < l.attempt {
-			x.broken(RecordedFirst, "machine %d: attempt %d on %v was made, and after the crash nothing is on record of it", x.n, l.attempt, l.res)
+			bad.add(RecordedFirst, "machine %d: attempt %d on %v was made, and after the crash nothing is on record of it", x.n, l.attempt, l.res)
 		}
 	}
 	for k, u := range x.undos {
@@ -77,11 +81,22 @@ func (x *machine) restored(found []incident.Record) {
 			u.done = true // it was put back, and died before it could say so
 			continue
 		}
-		if r == nil || r.Snapshot.ID != k.incident || !slices.ContainsFunc(r.Owed, func(o incident.OwedRecord) bool { return o.Attempt == k.attempt }) {
-			x.broken(RecordedFirst, "machine %d: a measure on %s[%s] is to be put back, and after the crash nothing is on record of it", x.n, u.watch, u.key)
+		n := -1
+		if r != nil && r.Snapshot.ID == k.incident {
+			n = slices.IndexFunc(r.Owed, func(o incident.OwedRecord) bool { return o.Attempt == k.attempt })
 		}
+		if n >= 0 {
+			u.failed = r.Owed[n].Failed // it died before it could say so
+			continue
+		}
+		bad.add(RecordedFirst, "machine %d: a measure on %s[%s] is to be put back, and after the crash nothing is on record of it", x.n, u.watch, u.key)
 	}
+	x.brokenIn(bad)
 }
+
+// Rebooted is when the machine begins anew. How long ago something was that is on
+// record from before, nobody can tell then, and what waits, waits in full.
+func (q *Machine) Rebooted() { (*machine)(q).unsure = true }
 
 // Durable is when the journal acknowledged its writes up to a mark.
 func (q *Machine) Durable(mark uint64) { (*machine)(q).durable = mark }
@@ -138,7 +153,7 @@ func (q *Machine) Damaged() { (*machine)(q).spoilt = true }
 // forgetAll begins new books.
 func (x *machine) forgetAll() {
 	fresh := newMachine(x.m, x.n)
-	fresh.life, fresh.silences = x.life, x.silences
+	fresh.life, fresh.silences, fresh.booted, fresh.unsure = x.life, x.silences, x.booted, true
 	for _, s := range fresh.silences {
 		s.maybe = true
 	}
@@ -167,6 +182,7 @@ func (x *machine) over(at time.Duration, clean bool) {
 			delete(x.undos, k)
 			continue
 		}
+		u.returned = false
 		u.done = u.done && !lost(u.doneAt)
 		u.failed = u.failed && !lost(u.failedAt)
 	}
@@ -184,6 +200,9 @@ func (x *machine) over(at time.Duration, clean bool) {
 		l.running, l.due, l.lastRung, l.released, l.held, l.unwell = false, 0, 0, 0, "", false
 		if lost(l.paged) {
 			l.everPage = false
+		}
+		if l.approved < 0 && l.spentOn > 0 && lost(l.spent) {
+			l.approved = l.spentOn // what it was good for never began
 		}
 		if l.closed && at > l.closing.at+24*time.Hour {
 			delete(x.ladders, id)
@@ -204,9 +223,17 @@ func (x *machine) over(at time.Duration, clean bool) {
 		}
 		x.breakers[w] = b
 	}
-	for _, s := range x.silences {
-		s.maybe = s.maybe || !s.durable
+	if x.stormOn != nil && lost(*x.stormOn) {
+		x.stormOn, x.stormEnd = nil, at
 	}
+	for id, s := range x.silences {
+		s.maybe = s.maybe || !s.durable
+		if s.over.at > 0 && !lost(s.over) {
+			delete(x.silences, id)
+		}
+		s.over = fact{}
+	}
+	x.unsure = x.unsure && x.durable == 0
 	if x.halt.on && (!x.halt.durable || x.halt.resuming) {
 		x.halt = halt{}
 	}

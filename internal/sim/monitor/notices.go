@@ -157,11 +157,13 @@ func (q *Machine) Received(target string, n *escalate.Notification, certain bool
 // Late says how many calls to a target that answers are overdue, and which.
 func (q *Machine) Late(at time.Duration, answers func(target string) time.Duration) {
 	x := (*machine)(q)
+	var bad findings
 	for to, w := range x.notices.owed {
 		if since := max(w.since, x.calmFrom, answers(to.target)); answers(to.target) >= 0 && at > since+callWithin {
-			x.broken(NobodyWaits, "machine %d: %s answers, and has not been called for %s for %v", x.n, to.target, to.key, at-w.since)
+			bad.add(NobodyWaits, "machine %d: %s answers, and has not been called for %s for %v", x.n, to.target, to.key, at-w.since)
 		}
 	}
+	x.brokenIn(bad)
 }
 
 // callWithin is how soon a target that answers is called: others go before it, one

@@ -59,14 +59,38 @@ func (q *Machine) Unsilenced(id string) {
 	}
 }
 
-// quiet says whether something may be silenced, as far as anybody knows.
+// quiet says whether something may be silenced, as far as anybody knows, or was
+// a moment ago.
 func (x *machine) quiet(at time.Duration) bool {
+	for _, s := range x.silences {
+		if at <= s.latest+time.Minute {
+			return true
+		}
+	}
+	return false
+}
+
+// maybeSilenced says whether a resource may be silenced, as far as anybody knows.
+func (x *machine) maybeSilenced(r resource, at time.Duration) bool {
+	for _, s := range x.silences {
+		if at <= s.latest+time.Second && matches(s, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// endSilences notes which are over, now that the supervisor has taken that in, and
+// forgets those of which that is on record.
+func (x *machine) endSilences(now fact) {
 	for id, s := range x.silences {
-		if at > s.latest+time.Minute {
+		switch {
+		case s.over.at == 0 && now.at > s.latest+time.Second:
+			s.over = now
+		case s.over.at > 0 && s.over.mark <= x.durable && now.at > s.latest+time.Minute:
 			delete(x.silences, id)
 		}
 	}
-	return len(x.silences) > 0
 }
 
 // silencedBefore says whether a silence of an earlier life covers a resource.
@@ -96,6 +120,6 @@ func (q *Machine) Acked(at time.Duration, mark uint64, id string) {
 		}
 	}
 	if l := x.ladders[id]; l != nil {
-		l.everPage = true // somebody knows
+		l.known(fact{at, mark})
 	}
 }

@@ -18,13 +18,17 @@ func (q *Machine) Unrest() string {
 			return fmt.Sprintf("incident %s of %v is open%s", l.id, l.res, held)
 		}
 	}
+	var rest []string
 	for c := range x.calls {
-		return fmt.Sprintf("%v of %s runs", c.act.Phase, c.act.Watch)
+		rest = append(rest, fmt.Sprintf("%v of %s runs", c.act.Phase, c.act.Watch))
 	}
 	for k, u := range x.undos {
 		if !u.done && !u.failed {
-			return fmt.Sprintf("a measure of attempt %d on %v is in force", k.attempt, resource{u.watch, u.key})
+			rest = append(rest, fmt.Sprintf("a measure of attempt %d on %v is in force", k.attempt, resource{u.watch, u.key}))
 		}
+	}
+	if len(rest) > 0 {
+		return slices.Min(rest)
 	}
 	if open := x.notices.shown(); len(open) > 0 {
 		return "people are still shown " + open[0]

@@ -1,6 +1,10 @@
 package monitor
 
-import "time"
+import (
+	"time"
+
+	"github.com/selfheal-go/selfheal/remediate"
+)
 
 // slack is for the supervisor to take in what has come due: it may have just been
 // busy, or asleep.
@@ -21,7 +25,10 @@ const (
 func (q *Machine) Looked(at time.Duration, watch string, started time.Duration, present map[string]bool, err error) {
 	x := (*machine)(q)
 	l := x.look(watch)
-	l.started, l.handed, l.err, l.present = started, at, err, present
+	if l.earlier = append(l.earlier, l.answer); l.handed != at {
+		l.earlier = l.earlier[:0]
+	}
+	l.handed, l.answer = at, answer{started, err, present}
 	x.overdue(at, watch)
 	if at > x.swept+time.Hour {
 		x.swept = at
@@ -41,27 +48,30 @@ func (x *machine) overdue(at time.Duration, watch string) {
 		at > max(b, calm)+max(blindFor, blindChecks*w.Every)+slack {
 		x.broken(Escalated, "machine %d: %s has been blind for %v, and nobody was told", x.n, watch, at-b)
 	}
+	var bad findings
 	for _, l := range x.ladders {
 		if l.res.watch != watch || l.closed {
 			continue
 		}
 		if l.due > 0 && at > max(l.due, calm+endsWithin) {
-			x.broken(NobodyWaits, "machine %d: a call for %v ended %v ago, and its attempt goes neither on nor ends", x.n, l.res, at-l.due+endsWithin)
+			bad.add(NobodyWaits, "machine %d: a call for %v ended %v ago, and its attempt goes neither on nor ends", x.n, l.res, at-l.due+endsWithin)
+		}
+		if since := max(l.opened.at, x.booted) + nobodyTold; w.Pages && l.isOpen && !l.everPage && len(w.After) == 0 && x.stormOn == nil && l.held != remediate.RailStorm &&
+			!x.quiet(at) && at > max(since, calm, x.stormEnd+nobodyTold)+slack {
+			bad.add(Escalated, "machine %d: %v has been open for %v, and nobody was told", x.n, l.res, at-l.opened.at)
 		}
 		present, known := seen.sees(l.res.key)
 		if !w.Pages || !l.isOpen || !present || !known || x.quiet(at) {
 			continue
 		}
 		if l.lastRung > 0 && !l.everPage && len(w.After) == 0 && at > max(l.lastRung, calm)+endTold {
-			x.broken(Escalated, "machine %d: the ladder of %v ended %v ago, and nobody was called", x.n, l.res, at-l.lastRung)
+			bad.add(Escalated, "machine %d: the ladder of %v ended %v ago, and nobody was called", x.n, l.res, at-l.lastRung)
 		}
 		if l.held != "" && tellable(l.held) && !l.heldTold && at > max(l.heldFrom, calm)+heldTooLong+slack {
-			x.broken(Escalated, "machine %d: %v has been held (%s) for %v, and nobody was told", x.n, l.res, l.held, at-l.heldFrom)
-		}
-		if !l.everPage && len(w.After) == 0 && len(x.storm) == 0 && at > max(l.opened.at, x.began)+nobodyTold+slack && at > calm+nobodyTold {
-			x.broken(Escalated, "machine %d: %v has been open for %v, and nobody was told", x.n, l.res, at-l.opened.at)
+			bad.add(Escalated, "machine %d: %v has been held (%s) for %v, and nobody was told", x.n, l.res, l.held, at-l.heldFrom)
 		}
 	}
+	x.brokenIn(bad)
 }
 
 // sweep drops what is over and on record.

@@ -172,6 +172,7 @@ func (p *process) start(c *call, a monitor.Act) {
 	if p.dangerous("while an action runs") {
 		return
 	}
+	m.touched(c.res.watch)
 	p.after(takes, func() {
 		if works && !early {
 			c.res.treated(a.Phase, c.step)
@@ -192,6 +193,9 @@ func (c *call) end(err error) {
 	p.calls = slices.DeleteFunc(p.calls, func(x *call) bool { return x == c })
 	p.m.w.tell(p.m, "an action on %s[%s] ends: %v", c.res.watch.Name, c.res.key, err)
 	p.m.books.End(p.m.local(), c.seen, result(err))
+	if err != nil {
+		p.m.failed(c.res.watch, c.step)
+	}
 	if c.given {
 		c.late()
 		return

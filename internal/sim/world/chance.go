@@ -112,6 +112,14 @@ func (w *World) strikes(f Fault, p float64) bool {
 // among is a number from [0, n) for a fault.
 func (w *World) among(f Fault, n int) int { return w.chances[f].IntN(n) }
 
+// seldom is the second of two durations once in a while.
+func (w *World) seldom(f Fault, often, once time.Duration) time.Duration {
+	if w.among(f, 6) == 0 {
+		return once
+	}
+	return often
+}
+
 // span is a duration between two, short ones more often.
 func (w *World) span(f Fault, from, to time.Duration) time.Duration {
 	x := w.chances[f].Float64()

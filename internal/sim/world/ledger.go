@@ -11,6 +11,7 @@ import (
 	"github.com/selfheal-go/selfheal/internal/incident"
 	"github.com/selfheal-go/selfheal/internal/journal"
 	"github.com/selfheal-go/selfheal/internal/outbox"
+	"github.com/selfheal-go/selfheal/internal/sim/monitor"
 )
 
 // The types of records, as the root package writes them.
@@ -101,8 +102,12 @@ func openLedger(p *process) (*ledger, error) {
 	}
 	if r := j.log.Report(); !r.Sound() {
 		for _, d := range r.Damage {
-			if !d.Superseded && d.Kind != journal.Torn {
-				j.damage = append(j.damage, d.Error())
+			if d.Superseded || d.Kind == journal.Torn {
+				continue
+			}
+			j.damage = append(j.damage, d.Error())
+			if !p.m.flipped {
+				p.m.w.monitor.Broken(monitor.RecordedFirst, "%s: what was on record is damaged, and nobody has touched it: %v", p.m.name(), d)
 			}
 		}
 	}
@@ -360,51 +365,5 @@ func (j *ledger) say(sick bool, why string) {
 	j.p.post(incident.Input{Kind: incident.InDegraded, On: sick, Note: why})
 	for _, w := range stranded {
 		w.settle(fmt.Errorf("%w: %s", errNotDurable, why))
-	}
-}
-
-// write is records on their way to the disk.
-type write struct {
-	done  bool
-	err   error
-	after []func(error)
-}
-
-func (w *write) settle(err error) {
-	if w.done {
-		return
-	}
-	w.done, w.err = true, err
-	after := w.after
-	w.after = nil
-	for _, f := range after {
-		f(err)
-	}
-}
-
-// then calls f once it is settled: at once if it is.
-func (w *write) then(f func(error)) {
-	switch {
-	case w == nil:
-		f(nil)
-	case w.done:
-		f(w.err)
-	default:
-		w.after = append(w.after, f)
-	}
-}
-
-// wait calls f once it is settled, or when that takes too long.
-func (w *write) wait(p *process, f func(error)) {
-	answered := false
-	answer := func(err error) {
-		if !answered && !p.over {
-			answered = true
-			f(err)
-		}
-	}
-	w.then(answer)
-	if !answered {
-		p.after(durableWait, func() { answer(errNotDurable) })
 	}
 }

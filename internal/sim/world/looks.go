@@ -59,7 +59,7 @@ func (e *entry) look() {
 	case w.strikes(HungDetector, 0.0003):
 		takes = e.watch.timeout + w.span(HungDetector, time.Second, 10*time.Minute)
 		w.tell(p.m, "the detector of %s hangs", e.watch.Name)
-	case w.strikes(SlowDetector, 0.002):
+	case p.m.busy[e.watch.n] > w.now && w.strikes(SlowDetector, 0.15), w.strikes(SlowDetector, 0.002):
 		takes = w.span(SlowDetector, time.Millisecond, e.watch.timeout-time.Second)
 	}
 	if takes == 0 {

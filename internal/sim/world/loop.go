@@ -35,6 +35,7 @@ func (p *process) decide(ds []incident.Decision) {
 		if ds[n].Kind == incident.DoEmit {
 			p.m.w.tellEvent(p.m, &ds[n].Event)
 			p.m.books.Event(p.m.local(), mark, &ds[n].Event)
+			p.claimed(&ds[n].Event)
 		}
 		p.todo = append(p.todo, task{Decision: ds[n], after: p.written, mark: mark, decided: p.m.local()})
 	}
@@ -89,7 +90,7 @@ func (p *process) post(in incident.Input) {
 
 // poke lets the loop turn soon; at a bad time, late.
 func (p *process) poke() {
-	if p.turning || p.over {
+	if p.turning || p.over || p.looped {
 		return
 	}
 	p.turning = true
@@ -99,7 +100,9 @@ func (p *process) poke() {
 	}
 	p.after(late, func() {
 		p.turning = false
-		p.turn()
+		if !p.looped {
+			p.turn()
+		}
 	})
 }
 

@@ -27,12 +27,14 @@ type machine struct {
 
 	cut       Fault // its disk was cut off by that; 0: it is not
 	stallTill time.Duration
+	flipped   bool // bits of it, once
 
 	// By the number of a watch: until when its detector is blind or lies, and how
 	// many keys more it finds.
 	blind, lying map[int]time.Duration
 	avalanche    map[int]int
-	partly       bool // blind ones still name what they know
+	busy         map[int]time.Duration // until when a step may be at work on what a watch looks at
+	partly       bool                  // blind ones still name what they know
 
 	haltedTill time.Duration
 	silences   []string
@@ -45,7 +47,7 @@ func newMachine(w *World, n int) *machine {
 	r := stream(w.cfg.Seed, "machine", n)
 	m := &machine{
 		w: w, n: n, disk: simfs.New(w.cfg.Seed + uint64(n)), rate: 1 + 0.01*(2*r.Float64()-1), boots: 1,
-		blind: map[int]time.Duration{}, lying: map[int]time.Duration{}, avalanche: map[int]int{}, shown: map[string]bool{},
+		blind: map[int]time.Duration{}, lying: map[int]time.Duration{}, avalanche: map[int]int{}, busy: map[int]time.Duration{}, shown: map[string]bool{},
 		world: map[string]*resource{}, books: w.monitor.Machine(n),
 	}
 	m.disk.SetHook(m.hook)
@@ -101,6 +103,9 @@ func (m *machine) crash(how Fault, where string) {
 		m.disk.Kill()
 	}
 	m.books.Died(m.local())
+	if how == PowerCut {
+		m.books.Rebooted()
+	}
 	m.again()
 }
 
@@ -134,6 +139,9 @@ func (p *process) dangerous(where string) bool {
 // stop is a SIGSTOP: nothing runs, and all clocks go on.
 func (p *process) stop(d time.Duration, where string) {
 	w := p.m.w
+	if w.now+d <= p.stoppedTill {
+		return // it already is, for longer
+	}
 	w.tell(p.m, "is stopped for %v, %s", d.Round(time.Second), where)
 	p.stoppedTill = w.now + d
 	w.push(p.stoppedTill, p, func() {
@@ -170,6 +178,7 @@ func (m *machine) hook(op simfs.Op) simfs.Fault {
 	}
 	if (op.Kind == simfs.Write || op.Kind == simfs.Sync || op.Kind == simfs.SyncDir) && w.strikes(DiskError, 0.002) {
 		w.tell(m, "the disk fails a %v", op.Kind)
+		m.sickDisk()
 		return simfs.Fault{Err: errIO}
 	}
 	return simfs.Fault{}

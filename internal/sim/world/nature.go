@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/selfheal-go/selfheal/internal/sim/monitor"
 	"github.com/selfheal-go/selfheal/remediate"
 )
 
@@ -81,6 +82,10 @@ func (m *machine) selfEnds() {
 	}
 }
 
+// mostDisk is what a journal of this world may take: its segments, and a snapshot
+// beside the one that it replaces.
+const mostDisk = 3 << 20
+
 // minute is what may happen to a machine each minute.
 func (m *machine) minute() {
 	w := m.w
@@ -88,6 +93,9 @@ func (m *machine) minute() {
 		return
 	}
 	defer w.after(time.Minute, m.minute)
+	if used := m.disk.Used(); used > mostDisk {
+		w.monitor.Broken(monitor.BoundedMemory, "%s: its journal takes %d bytes, and grows", m.name(), used)
+	}
 	ws := w.set.watches
 	some := func(f Fault) *watch { return &ws[w.among(f, len(ws))] }
 	if len(ws) == 0 {
@@ -115,14 +123,12 @@ func (m *machine) minute() {
 	if w.strikes(BlindDetector, 0.02) {
 		x := some(BlindDetector)
 		m.partly = w.among(BlindDetector, 3) == 0
-		d := w.span(BlindDetector, time.Second, 20*time.Minute)
-		w.tell(m, "the detector of %s is blind for %v", x.Name, d.Round(time.Second))
-		m.blind[x.n] = w.now + d
+		m.goesBlind(x, w.span(BlindDetector, time.Second, w.seldom(BlindDetector, 20*time.Minute, 4*time.Hour)))
 	}
 	if w.strikes(LyingDetector, 0.02) {
 		x := some(LyingDetector)
 		w.tell(m, "the detector of %s flaps", x.Name)
-		m.lying[x.n] = w.now + w.span(LyingDetector, time.Minute, 30*time.Minute)
+		m.lying[x.n] = w.now + w.span(LyingDetector, time.Minute, w.seldom(LyingDetector, 30*time.Minute, 4*time.Hour))
 	}
 	if w.strikes(ClockStep, 0.01) {
 		by := []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, 3 * time.Second, -time.Minute}[w.among(ClockStep, 5)]
@@ -176,6 +182,7 @@ func (m *machine) damage() {
 	}
 	m.w.tell(m, "the disk flips bits of %s", name)
 	for range 20 {
+		m.flipped = true
 		_ = m.disk.Flip(name, m.w.among(DiskDamage, min(size, 16<<10)*8))
 	}
 	m.books.Damaged() // nobody can be held to what is not there

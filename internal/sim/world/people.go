@@ -9,6 +9,7 @@ import (
 	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/internal/incident"
 	"github.com/selfheal-go/selfheal/internal/outbox"
+	"github.com/selfheal-go/selfheal/remediate"
 )
 
 // people is what they may say within a minute.
@@ -71,6 +72,24 @@ func (m *machine) careful() {
 	for _, id := range slices.Sorted(maps.Keys(m.shown)) {
 		p.ack(id, 0)
 	}
+	for _, id := range p.stuck() {
+		p.ack(id, 0)
+	}
+}
+
+// stuck is what the console shows as left to people: measures that could not be put
+// back. Who was told may have acknowledged that already, while the journal took no
+// records, and a crash forgot it.
+func (p *process) stuck() (ids []string) {
+	for _, name := range p.engine.Watches() {
+		o, _ := p.engine.Overview(name)
+		for _, in := range o.Incidents {
+			if slices.ContainsFunc(in.Incident.Attempts, func(a remediate.Attempt) bool { return a.Owed && a.UndoErr != nil }) {
+				ids = append(ids, in.Incident.ID)
+			}
+		}
+	}
+	return ids
 }
 
 // hears is a person who gets a notice.

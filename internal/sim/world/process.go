@@ -25,6 +25,7 @@ type process struct {
 	over        bool
 	stoppedTill time.Duration
 	stopping    bool
+	looped      bool // its loop has ended
 
 	born    time.Duration // local
 	engine  *incident.Engine

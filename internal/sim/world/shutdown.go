@@ -50,6 +50,7 @@ func (p *process) afterDrain(left time.Duration) {
 	if p.over {
 		return
 	}
+	p.looped = true // what returns from now on, nobody takes in
 	if rs := p.engine.Records(); len(rs) > 0 {
 		p.journal.records(rs)
 	}

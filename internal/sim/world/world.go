@@ -64,7 +64,7 @@ func Run(cfg Config) Result {
 		w.chances[f].Rand = stream(cfg.Seed, "fault", int(f))
 		w.pace[f] = []float64{0, 0.3, 1, 1}[pace.IntN(4)]
 		if f == PowerCut || f == Kill || f == Stop {
-			w.pace[f] = []float64{0, 0.05, 0.3, 1}[pace.IntN(4)]
+			w.pace[f] = []float64{0, 0.03, 0.15, 0.6}[pace.IntN(4)]
 		}
 	}
 	w.pace[Sickness] = 1

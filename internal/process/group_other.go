@@ -1,6 +1,6 @@
 //go:build !unix
 
-package command
+package process
 
 import (
 	"os"
@@ -13,6 +13,7 @@ import (
 // together.
 type group struct {
 	cmd *exec.Cmd
+	id  int
 
 	mu  sync.Mutex
 	cut bool

@@ -1,7 +1,8 @@
-package command
+package process
 
 import (
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -10,10 +11,12 @@ import (
 // program that floods is neither blocked nor broken by a closed pipe. Its writer
 // is one goroutine of os/exec, which has ended when Cmd.Wait returns.
 type capture struct {
-	head, tail       []byte // tail is a ring once it is full
-	maxHead, maxTail int
-	next             int // where the ring continues, once it is full
-	total            int64
+	head, tail []byte // tail is a ring once it is full
+	maxHead    int
+	maxTail    int
+	next       int   // where the ring continues, once it is full
+	total      int64 // bytes written
+	complete   bool  // the last writer closed it
 }
 
 func newCapture(limit int) *capture {
@@ -39,6 +42,25 @@ func (c *capture) Write(p []byte) (int, error) {
 		c.next = (c.next + m) % c.maxTail
 	}
 	return n, nil
+}
+
+// ReadFrom reads until every process that holds the output has closed it, or
+// until the reading is given up. Only here one can be told from the other:
+// Cmd.Wait of os/exec says so only of programs that ended well.
+func (c *capture) ReadFrom(r io.Reader) (int64, error) {
+	before := c.total
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := r.Read(buf)
+		_, _ = c.Write(buf[:n])
+		if err == io.EOF {
+			c.complete = true
+			return c.total - before, nil
+		}
+		if err != nil {
+			return c.total - before, err
+		}
+	}
 }
 
 // missing is the number of bytes that were not kept.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package command
+package process
 
 import (
 	"os"
@@ -17,6 +17,7 @@ import (
 // earlier moment.
 type group struct {
 	cmd *exec.Cmd
+	id  int
 
 	mu       sync.Mutex
 	over     bool        // the leader ended: no more signals
@@ -49,7 +50,7 @@ func (g *group) end(grace time.Duration) error {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			if !g.over {
-				// A process that we may not signal keeps us waiting; see Notify.
+				// A process that we may not signal keeps us waiting; see Run.
 				_ = g.signal(syscall.SIGKILL)
 			}
 		})
@@ -70,7 +71,8 @@ func (g *group) signal(sig syscall.Signal) error {
 // before the leader is reaped, what is left of the group is killed now, while
 // the number is still ours.
 func (g *group) awaitLeader() {
-	if awaitUnreaped(g.cmd.Process.Pid) {
+	g.id = g.cmd.Process.Pid
+	if awaitUnreaped(g.id) {
 		g.finish()
 	}
 }

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package command
+package process
 
 // awaitUnreaped is not known here: the group is cleared right after its leader
 // was reaped. In between its number could in theory be given to another group.
