@@ -11,6 +11,8 @@
 //	confirm    a finding that lasts (Watch.For) opens an incident of its key.
 //	permit     every rail is asked: may anything be done now? If not, the
 //	           incident is held, and Status says by which rail and why.
+//	capture    before the first step, and before each above Safe, evidence is kept
+//	           of what a step may change.
 //	act        the next remediate.Step of the playbook runs.
 //	settle     the fix is given the time that it needs to show.
 //	verify     the detector is asked again. Healed, or the next rung.
@@ -49,6 +51,13 @@
 // callback. Wiring mistakes never panic: [Supervisor.Validate] returns all of
 // them at once, and Run starts the sound watches.
 //
+// # What is seen of it
+//
+// [Supervisor.Handler] serves a console for people and JSON for programs, of which
+// cmd/selfheal is one. [Supervisor.Collector] has metrics, [Options].Tracer gets one
+// trace an incident, [Options].Observer every event. [Options].Journal keeps across a
+// crash what must not be forgotten, and is the record of who did what.
+//
 // # Time
 //
 // The supervisor takes its time from package time, and measures durations on the
@@ -58,7 +67,8 @@
 //
 // # Rooms
 //
-// Package detect finds, package remediate repairs, package escalate tells.
-// Imports run in that order and never back. This package joins them;
-// internal/incident is its engine, a pure state machine.
+// Package detect finds, package remediate repairs, package escalate tells, package
+// evidence keeps what was so before. Imports run in that order and never back. This
+// package joins them; internal/incident is its engine, a pure state machine. What is
+// ready to install lies under builtin, and package watchdog looks from outside.
 package selfheal
