@@ -36,6 +36,16 @@ var ratios = []struct {
 	{"BenchmarkClosed/selfheal", "ns/op", "BenchmarkClosed/gobreaker", 1},
 }
 
+// within bounds figures that are ratios of one run, or shares of a core, by themselves.
+var within = []struct {
+	bench, unit string
+	most        float64
+}{
+	{"BenchmarkJournalAppend", "ratio-p50", 2 * 1.2}, // a bare write and sync of as many bytes
+	{"BenchmarkIdleViewers/100", "%core", 2 * 1},
+	{"BenchmarkPackOverhead/all", "%core", 2 * 0.5},
+}
+
 func main() {
 	figures := map[string]map[string]float64{}
 	for s := bufio.NewScanner(os.Stdin); s.Scan(); {
@@ -89,6 +99,10 @@ func main() {
 			continue
 		}
 		check(a/b <= r.most, "%s is %.2f times %s in %s; at most %.2f", r.bench, a/b, r.of, r.unit, r.most)
+	}
+	for _, w := range within {
+		v, ok := figures[w.bench][w.unit]
+		check(ok && v <= w.most, "%s: %.2f %s; at most %.2f", w.bench, v, w.unit, w.most)
 	}
 	if failed {
 		os.Exit(1)
