@@ -110,7 +110,7 @@ func (s *Supervisor) source() console.Source {
 		Do:      s.obey,
 		Used:    s.used,
 		Refused: func(c console.Control, why error) {
-			s.o.logger().Warn("selfheal: console: a control was refused", "control", c.Kind, "watch", c.Watch, "incident", c.Incident, "error", why)
+			s.logger().Warn("selfheal: console: a control was refused", "control", c.Kind, "watch", c.Watch, "incident", c.Incident, "error", why)
 		},
 		Use: s.useLink,
 	}
@@ -129,6 +129,12 @@ func (s *Supervisor) obey(_ context.Context, o console.Order) (*console.Plan, er
 	until := time.Time{}
 	if o.For > 0 {
 		until = time.Now().Add(o.For)
+	}
+	s.mu.Lock()
+	over := s.ended
+	s.mu.Unlock()
+	if over {
+		return nil, console.ErrOver
 	}
 	var err error
 	switch o.Kind {
@@ -206,10 +212,10 @@ func (s *Supervisor) lookNow(watch string) error {
 // used puts on record what has no event of its own.
 func (s *Supervisor) used(c console.Control, by string) {
 	s.mu.Lock()
-	p := s.pump
+	p, over := s.pump, s.ended
 	s.mu.Unlock()
-	if p == nil {
-		s.o.logger().Info("selfheal: console", "control", c.Kind, "by", by)
+	if p == nil || over {
+		s.logger().Info("selfheal: console", "control", c.Kind, "by", by)
 		return
 	}
 	p.push(func(a About) Event {

@@ -1,10 +1,12 @@
 package selfheal
 
 import (
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
 
+	"github.com/selfheal-go/selfheal/evidence"
 	"github.com/selfheal-go/selfheal/internal/console"
 )
 
@@ -47,5 +49,40 @@ func (s *Supervisor) openEvidence(ref string) (content io.ReadSeekCloser, err er
 			content, err = nil, newPanic("Options.Console.Evidence", x)
 		}
 	}()
-	return s.evidenceOpener()(ref)
+	content, err = s.evidenceOpener()(ref)
+	if err == nil && content == nil {
+		return nil, fmt.Errorf("Options.Console.Evidence returned nothing for %.80q: %w", ref, evidence.ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &guarded{s, content}, nil
+}
+
+// guarded is a reader of the application's, whose code may panic.
+type guarded struct {
+	s *Supervisor
+	r io.ReadSeekCloser
+}
+
+func (g *guarded) safe(err *error) {
+	if x := recover(); x != nil {
+		g.s.counts.panics.Add(1)
+		*err = newPanic("Options.Console.Evidence", x)
+	}
+}
+
+func (g *guarded) Read(b []byte) (n int, err error) {
+	defer g.safe(&err)
+	return g.r.Read(b)
+}
+
+func (g *guarded) Seek(offset int64, whence int) (n int64, err error) {
+	defer g.safe(&err)
+	return g.r.Seek(offset, whence)
+}
+
+func (g *guarded) Close() (err error) {
+	defer g.safe(&err)
+	return g.r.Close()
 }

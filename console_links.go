@@ -103,6 +103,9 @@ func (s *Supervisor) useLink(id string, expires time.Time) error {
 	}
 	if j := s.o.Journal; j != nil {
 		if err := j.linkUsed(id, expires).wait(); err != nil {
+			l.mu.Lock()
+			delete(l.used, id) // it did nothing
+			l.mu.Unlock()
 			return fmt.Errorf("selfheal: nothing was done: that the link was used is not on record: %w", err)
 		}
 	}

@@ -78,7 +78,7 @@ func TestHandlerServesTheStatusToThoseWhoRead(t *testing.T) {
 			w := b.get(path)
 			require.Equal(t, http.StatusOK, w.Code)
 			require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
-			require.Equal(t, "no-referrer", w.Header().Get("Referrer-Policy"))
+			require.Equal(t, "same-origin", w.Header().Get("Referrer-Policy"))
 			var st struct {
 				Service string
 				State   string

@@ -105,9 +105,11 @@ func (s *Supervisor) Ack(id, by string, until time.Time) error {
 	}
 	var errs []error
 	for _, id := range ids {
-		if err := s.ask(incident.Input{Kind: incident.InAck, Incident: id, By: by, Until: at + left}); err != nil {
+		err := s.ask(incident.Input{Kind: incident.InAck, Incident: id, By: by, Until: at + left})
+		if err != nil {
 			errs = append(errs, err)
-		} else if box != nil {
+		}
+		if box != nil && (err == nil || errors.Is(err, ErrNotDurable)) { // in force all the same
 			box.Input(outbox.Ack{DedupKey: id, By: by, For: left})
 		}
 	}

@@ -108,9 +108,7 @@ func (s *Supervisor) reunite() {
 	s.mu.Lock()
 	for _, name := range j.saved.Watches() {
 		if e := s.entries[name]; e != nil && e.started && !e.known {
-			e.known = true
-			cfg := e.watch.config(&s.o)
-			s.step(incident.Input{Kind: incident.InAdd, Watch: name, Add: &cfg})
+			s.takeUp(e)
 		}
 	}
 	j.saved = nil
@@ -120,6 +118,13 @@ func (s *Supervisor) reunite() {
 	s.outbox.Restore(notices)
 	s.reconcile(notices)
 	s.poke()
+}
+
+// takeUp gives a watch what earlier lives left of it. s.mu is held.
+func (s *Supervisor) takeUp(e *entry) {
+	e.known = true
+	cfg := e.watch.config(&s.o)
+	s.step(incident.Input{Kind: incident.InAdd, Watch: e.watch.Name, Add: &cfg})
 }
 
 // reconcile makes the engine and the outbox agree, which write down what they

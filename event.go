@@ -258,6 +258,11 @@ type (
 		About
 		Where string
 	}
+	// EventEvidence says that evidence could not be captured, or not all of it.
+	EventEvidence struct {
+		About
+		Err error
+	}
 	// EventTarget says that a notifier does not answer, so that others are told in
 	// its place, or that it answers again.
 	EventTarget struct {
@@ -375,6 +380,10 @@ func (e EventAbandoned) Line(n bool) string {
 	return e.line(n, "abandoned", e.Where)
 }
 func (e EventAbandoned) String() string { return e.Line(true) }
+func (e EventEvidence) Line(n bool) string {
+	return e.line(n, "evidence missing", e.Err.Error())
+}
+func (e EventEvidence) String() string { return e.Line(true) }
 func (e EventTarget) Line(bool) string {
 	if e.Down {
 		return "target down " + e.Target

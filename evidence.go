@@ -167,10 +167,13 @@ func (s *Supervisor) gather(e *entry, in escalate.Incident, attempt int, fresh b
 			return errors.Join(errs...)
 		},
 		done: func(err error, _ bool) {
-			if err != nil {
-				s.logger().Warn("selfheal: evidence is missing", "watch", e.watch.Name, "incident", in.ID, "error", err)
-			}
 			then()
+			if err != nil { // by the pump: a log that hangs or panics is the application's
+				s.pump.push(func(a About) Event {
+					a.Watch, a.Key, a.Incident = in.Watch, in.Finding.Key, in.ID
+					return EventEvidence{About: a, Err: err}
+				})
+			}
 		},
 		stuck: func() { s.abandoned(where) },
 	})

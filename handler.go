@@ -38,7 +38,7 @@ func (s *Supervisor) Handler() http.Handler {
 	}
 	h, err := console.New(o)
 	if err != nil {
-		s.o.logger().Error("selfheal: the console cannot be served", "error", err)
+		s.logger().Error("selfheal: the console cannot be served", "error", err)
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "selfheal: Options.Console is wrong; the log of the service says what, and so does Validate", http.StatusInternalServerError)
 		})

@@ -112,7 +112,7 @@ func (p *pump) audit(e Event) {
 		return
 	}
 	a := e.Meta()
-	j.line(Line{Time: a.Time, Watch: a.Watch, Key: a.Key, Incident: a.Incident, Text: p.s.redact.String(e.String())})
+	j.line(Line{Time: a.Time, Watch: a.Watch, Key: a.Key, Incident: a.Incident, Text: short(p.s.redact.String(e.String()), longestText)})
 }
 
 func (q *queue) push(e Event) {
@@ -262,6 +262,9 @@ func (s *Supervisor) log(e Event) {
 	case EventUndeliverable:
 		level = slog.LevelError
 		add("target", e.Target)
+		fail(e.Err)
+	case EventEvidence:
+		level = slog.LevelWarn
 		fail(e.Err)
 	case EventTarget:
 		level = slog.LevelWarn

@@ -24,9 +24,11 @@ func newRedactor(o *Options) *redact.Redactor {
 	return redact.New(redact.Options{Secrets: known})
 }
 
-// clean is in without credentials. in is left as it is.
+// clean is in without credentials, and with texts of bounded length. in is left as
+// it is.
 func (s *Supervisor) clean(in escalate.Incident) escalate.Incident {
 	r := s.redact
+	in = shortened(in, raw)
 	f := &in.Finding
 	f.Labels = r.Map(f.Labels)
 	f.Evidence = r.Attrs(f.Evidence)
@@ -45,7 +47,7 @@ func (s *Supervisor) clean(in escalate.Incident) escalate.Incident {
 	for n := range in.Evidence {
 		r.Strings(&in.Evidence[n].Name, &in.Evidence[n].Ref)
 	}
-	return in
+	return shortened(in, 1)
 }
 
 func (s *Supervisor) cleanAttempt(a *remediate.Attempt) {
@@ -67,7 +69,7 @@ func (s *Supervisor) cleanRecords(rs []incident.Record) []incident.Record {
 			key := c.Snapshot.Finding.Key
 			c.Snapshot = s.clean(c.Snapshot)
 			c.Snapshot.Finding.Key = key
-			c.EndedHow = s.redact.String(c.EndedHow)
+			c.EndedHow = short(s.redact.String(c.EndedHow), longestText)
 			r.Incident = &c
 		case r.Stray != nil:
 			c := *r.Stray
@@ -94,7 +96,7 @@ func (s *Supervisor) errorText(err error) string {
 // cleanNotice is what a notifier gets from elsewhere than the engine.
 func (s *Supervisor) cleanNotice(n escalate.Notification) escalate.Notification {
 	n.Incident = s.clean(n.Incident)
-	n.Note = s.redact.String(n.Note)
+	n.Note = short(s.redact.String(n.Note), longestText)
 	return n
 }
 

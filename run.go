@@ -183,7 +183,11 @@ func (s *Supervisor) startOne(e *entry, problems []Problem) {
 	}
 	s.watching++
 	s.engine.Watching(s.watching)
+	if j := s.o.Journal; j != nil && j.saved == nil && s.engine.Awaits(w.Name) {
+		s.takeUp(e) // it may be well, and have nothing to say
+	}
 	s.mu.Unlock()
+	s.poke()
 	if waker, ok := w.Detector.(detect.Waker); ok {
 		s.onWake(e, waker, func() { s.sched.Wake(&e.task) })
 	}

@@ -55,6 +55,9 @@ func openDir(path string) (*dir, error) {
 // in opens the directory for one call. No name and no link leads out of it.
 func (d *dir) in(f func(*os.Root) error) error {
 	root, err := os.OpenRoot(d.path)
+	if errors.Is(err, fs.ErrNotExist) && os.MkdirAll(d.path, 0o700) == nil { // deleted while we run
+		root, err = os.OpenRoot(d.path)
+	}
 	if err != nil {
 		return fmt.Errorf("evidence: open the directory: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -149,6 +150,7 @@ func (h *Handler) control(w http.ResponseWriter, r *http.Request, kind string) {
 		h.failed(w, r, err)
 		return
 	}
+	o.Control = h.about(o.Control)
 	var ok bool
 	if o.By, ok = h.who(w, r, o.Control); !ok {
 		return
@@ -168,6 +170,37 @@ func (h *Handler) control(w http.ResponseWriter, r *http.Request, kind string) {
 	default:
 		writeJSON(w, http.StatusOK, map[string]string{"done": o.Kind, "by": o.By})
 	}
+}
+
+// about is what a control is really about. Who posts it may name an incident, a
+// proposal or a silence; of what watch that is, is not for them to say, since
+// Authorize may decide by it. What a control does not need is dropped.
+func (h *Handler) about(c Control) Control {
+	is := Control{Kind: c.Kind}
+	switch c.Kind {
+	case Silencing:
+		is.Watch, is.Key = c.Watch, c.Key
+	case Looking, Planning:
+		is.Watch = c.Watch
+	case Unsilence:
+		is.Silence = c.Silence
+		all := h.views.get(true).Silences
+		if n := slices.IndexFunc(all, func(s Silence) bool { return s.ID == c.Silence }); n >= 0 {
+			is.Watch, is.Key = all[n].Watch, all[n].Key
+		}
+	case Acking, Snoozing:
+		is.Incident = c.Incident
+		if in, ok := h.views.get(true).incident(c.Incident); ok {
+			is.Watch, is.Key = in.Watch, in.Key
+		}
+	case Approving, Rejecting:
+		is.Proposal = c.Proposal
+		all := h.views.get(true).Open
+		if n := slices.IndexFunc(all, func(in Incident) bool { return in.Proposal != nil && in.Proposal.ID == c.Proposal }); n >= 0 {
+			is.Incident, is.Watch, is.Key = all[n].ID, all[n].Watch, all[n].Key
+		}
+	}
+	return is
 }
 
 // back is where a form returns to: a place of the console, relative to api/… and

@@ -75,7 +75,7 @@ func route(path string) string {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Referrer-Policy", "same-origin") // without it a form says that it comes from nowhere
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", h.policy)
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -85,8 +85,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	to := route(r.URL.Path)
+	if to == "link" {
+		header.Set("Referrer-Policy", "no-referrer") // its address is a credential
+	}
 	verb, isAPI := strings.CutPrefix(to, "api/")
-	if err := h.origins.Check(r); err != nil { // of what is not a mere GET
+	err := h.origins.Check(r) // of what is not a mere GET
+	if to == "link" && r.Header.Get("Origin") == "null" && r.Header.Get("Sec-Fetch-Site") == "" {
+		err = nil // it comes from our page, which says so; whoever else could not sign
+	}
+	if err != nil {
 		h.src.Refused(Control{Kind: verb}, err)
 		h.fail(w, r, http.StatusForbidden, "this came from another site")
 		return
@@ -192,12 +199,14 @@ func codeOf(err error) int {
 	switch {
 	case errors.Is(err, ErrNoSuch), errors.Is(err, fs.ErrNotExist):
 		return http.StatusNotFound
-	case errors.Is(err, ErrStale):
+	case errors.Is(err, ErrStale), errors.Is(err, ErrOver):
 		return http.StatusConflict
 	case errors.Is(err, ErrUsed):
 		return http.StatusGone
 	case errors.Is(err, ErrBad):
 		return http.StatusBadRequest
+	case errors.Is(err, ErrIll):
+		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
 }

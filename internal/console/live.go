@@ -39,15 +39,15 @@ func (h *Handler) open(w http.ResponseWriter, r *http.Request) (s *stream, done 
 	header.Set("Content-Type", "text/event-stream; charset=utf-8")
 	header.Set("X-Accel-Buffering", "no")
 	s = &stream{w: w, ctl: http.NewResponseController(w), wake: make(chan struct{}, 1), end: r.Context().Done()}
-	retry := comeBack
 	w.WriteHeader(http.StatusOK)
 	_ = s.ctl.SetWriteDeadline(time.Now().Add(writeWithin))
+	_, _ = fmt.Fprintf(w, "retry: %d\n\n", comeBack.Milliseconds())
 	if err := s.ctl.Flush(); errors.Is(err, http.ErrNotSupported) {
 		// A wrapper of the application collects the response: what there is to
 		// say is said at once, and the reader asks again.
-		s.once, retry = true, 5*time.Second
+		s.once = true
+		_, _ = fmt.Fprintf(w, "retry: %d\n\n", (5 * time.Second).Milliseconds()) // the last one holds
 	}
-	_, _ = fmt.Fprintf(w, "retry: %d\n\n", retry.Milliseconds())
 	return s, func() { <-h.streams }
 }
 

@@ -22,8 +22,8 @@ func readQuery(v url.Values) query {
 		return n
 	}
 	return query{
-		Q: strings.ToLower(cut(v.Get("q"), longestSearch)), State: v.Get("state"),
-		Open: number("open"), Rows: number("watches"), Past: number("past"), Incident: v.Get("id"),
+		Q: strings.ToLower(cut(v.Get("q"), longestSearch)), State: cut(v.Get("state"), longestSearch),
+		Open: number("open"), Rows: number("watches"), Past: number("past"), Incident: cut(v.Get("id"), longestSearch),
 	}
 }
 

@@ -18,6 +18,10 @@ var (
 	ErrUsed = errors.New("this link was used before")
 	// ErrBad: the request is wrong, in the words of the error. 400.
 	ErrBad = errors.New("bad request")
+	// ErrOver: nothing is done any more. 409.
+	ErrOver = errors.New("the supervisor has stopped, and nothing was done")
+	// ErrIll: the journal takes no records, in the words of the error. 503.
+	ErrIll = errors.New("the journal takes no records")
 )
 
 // The kinds of controls: each is asked for by name, and is the last part of the

@@ -115,6 +115,10 @@ func (e *Engine) codeGone(watch, key, id string, x OwedRecord) {
 	e.emit(Event{Kind: EvPage, Watch: watch, Key: key, Incident: in.ID, Reason: in.Reason, Why: in.Detail, Finding: in.Finding})
 }
 
+// Awaits says whether an earlier life left something of a watch that nobody has added
+// in this one.
+func (e *Engine) Awaits(watch string) bool { return e.orphans[watch] != nil }
+
 // orphansDue is when people are told of what nobody has taken up; never without.
 func (e *Engine) orphansDue() At {
 	due := never
