@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/selfheal-go/selfheal/detect"
 	"github.com/selfheal-go/selfheal/escalate"
 	"github.com/selfheal-go/selfheal/evidence"
 	"github.com/selfheal-go/selfheal/internal/incident"
@@ -50,7 +51,7 @@ func (s *Supervisor) newKeeper(trial bool) *keeper {
 		o.Store = s.openEvidenceStore()
 	}
 	k := &keeper{store: o.Store, capture: evidence.Default(o)}
-	if v, ok := k.capture.(interface{ Validate() error }); ok && v.Validate() != nil {
+	if wrongWith(k.capture) != nil {
 		return nil // Validate and the log say why
 	}
 	return k
@@ -70,10 +71,7 @@ func (s *Supervisor) openEvidenceStore() *evidence.Store {
 		o.Dir = ""
 	}
 	o.MaxBytes = memoryEvidence
-	store, err := evidence.OpenStore(o)
-	if err != nil {
-		panic(err) // memory has no reason to fail
-	}
+	store, _ := evidence.OpenStore(o) // these options are sound, and memory does not fail
 	return store
 }
 
@@ -86,10 +84,16 @@ func (o *Options) evidenceProblems() []Problem {
 	if e.Store == nil {
 		e.Store, _ = evidence.OpenStore(evidence.StoreOptions{})
 	}
-	if v, ok := evidence.Default(e).(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return []Problem{{What: "Options.Evidence: " + err.Error()}}
-		}
+	if err := wrongWith(evidence.Default(e)); err != nil {
+		return []Problem{{What: "Options.Evidence: " + err.Error()}}
+	}
+	return nil
+}
+
+// wrongWith asks a gatherer that can tell.
+func wrongWith(g escalate.Gatherer) error {
+	if v, ok := g.(detect.Validator); ok {
+		return validate(v)
 	}
 	return nil
 }
@@ -179,9 +183,10 @@ func (s *Supervisor) gather(e *entry, in escalate.Incident, attempt int, fresh b
 	})
 }
 
-// gatherForPeople captures when people are called for an incident of which
-// nothing was captured, because no step ran. The page does not wait: what is captured stands in the
-// console, and in what is sent later. A supervisor that is starved leaves it.
+// gatherForPeople captures when people are called or asked for an incident of which
+// nothing was captured, because no step ran. The page does not wait: what is captured
+// stands in the console, and in what is sent later. A supervisor that is starved
+// leaves it.
 func (s *Supervisor) gatherForPeople(n *incident.Notice) {
 	in := n.Incident
 	called := n.Kind == escalate.Trigger || n.Kind == escalate.Ask

@@ -247,3 +247,15 @@ func TestAMistakeInTheEvidenceIsNamed(t *testing.T) {
 	s := selfheal.New(selfheal.Options{Escalate: nobody, Evidence: evidence.Options{Disable: []string{"heap"}}})
 	require.ErrorContains(t, s.Validate(), `Options.Evidence: evidence: Options.Disable names "heap"`)
 }
+
+type badGatherer struct{ escalate.Gatherer }
+
+func (badGatherer) Validate() error { panic("boom") }
+
+func TestAGathererWhoseValidatePanicsIsAMistakeLikeAnother(t *testing.T) {
+	w := useless("queue", remediate.Safe)
+	w.Evidence = []escalate.Gatherer{badGatherer{}}
+	s := selfheal.New(selfheal.Options{Escalate: nobody})
+	s.Watch(w)
+	require.ErrorContains(t, s.Validate(), "Evidence[0]: its Validate panicked: boom")
+}

@@ -47,7 +47,7 @@ func room(path string) (level int, name string) {
 	rel := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
 	first, _, _ := strings.Cut(rel, "/")
 	switch {
-	case rel == "internal/redact", rel == "internal/process", rel == "internal/cgroup":
+	case rel == "internal/leaktest", rel == "internal/redact", rel == "internal/process", rel == "internal/cgroup":
 		return 0, rel // leaves
 	case first == "detect":
 		return 1, "detect"

@@ -1,7 +1,6 @@
 package selfheal
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,9 +23,6 @@ var ErrNoJournal = errors.New("selfheal: a process that replaces itself must rem
 // crash now would forget it. What the method says of its effect in memory holds
 // all the same.
 var ErrNotDurable = errors.New("selfheal: not durable: the journal has not confirmed it")
-
-// durableWait bounds how long a method of the supervisor waits for the disk.
-const durableWait = 5 * time.Second
 
 // The types of what is written, which never change their meaning.
 const (
@@ -273,7 +269,7 @@ func (j *Journal) records(rs []incident.Record) *write {
 	return j.append(entries)
 }
 
-// Append is for the outbox.
+// appendNotices writes what the outbox must not forget.
 func (j *Journal) appendNotices(rs []outbox.Record, done func(error)) {
 	j.mu.Lock()
 	entries := make([]journal.Entry, 0, len(rs))
@@ -400,67 +396,4 @@ func (j *Journal) trouble() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.sick
-}
-
-// A write is records on their way to the disk.
-type write struct {
-	mu    sync.Mutex
-	done  bool
-	err   error
-	after []func(error)
-}
-
-func written(err error) *write { return &write{done: true, err: err} }
-
-// settle says that the records are durable, or cannot be.
-func (w *write) settle(err error) {
-	w.mu.Lock()
-	if w.done {
-		w.mu.Unlock()
-		return
-	}
-	w.done, w.err = true, err
-	after := w.after
-	w.after = nil
-	w.mu.Unlock()
-	for _, f := range after {
-		f(err)
-	}
-}
-
-// then calls f once it is settled: at once if it is. f must not block.
-func (w *write) then(f func(error)) {
-	if w == nil {
-		f(nil)
-		return
-	}
-	w.mu.Lock()
-	if !w.done {
-		w.after = append(w.after, f)
-		w.mu.Unlock()
-		return
-	}
-	err := w.err
-	w.mu.Unlock()
-	f(err)
-}
-
-// wait waits until it is settled, not longer than the disk may take.
-func (w *write) wait() error {
-	if w == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), durableWait)
-	defer cancel()
-	settled := make(chan error, 1)
-	w.then(func(err error) { settled <- err })
-	select {
-	case err := <-settled:
-		if err != nil && !errors.Is(err, ErrNotDurable) {
-			err = fmt.Errorf("%w: %w", ErrNotDurable, err)
-		}
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("%w within %v", ErrNotDurable, durableWait)
-	}
 }

@@ -197,10 +197,8 @@ func (e *entry) problemsWith(o *Options, exists func(string) bool) []Problem {
 	for i, g := range w.Evidence {
 		if g == nil {
 			bad("Evidence[%d] is nil: set a gatherer, or drop it", i)
-		} else if v, ok := g.(interface{ Validate() error }); ok {
-			if err := v.Validate(); err != nil {
-				bad("Evidence[%d]: %v", i, err)
-			}
+		} else if err := wrongWith(g); err != nil {
+			bad("Evidence[%d]: %v", i, err)
 		}
 	}
 	for _, a := range w.After {
@@ -246,7 +244,7 @@ func (e *entry) policyProblems(o *Options, bad func(string, ...any)) {
 	}
 }
 
-// validate asks a detector of the user's, whose panic is a mistake like another.
+// validate asks a detector or a gatherer of the user's, whose panic is a mistake like another.
 func validate(v detect.Validator) (err error) {
 	defer func() {
 		if x := recover(); x != nil {

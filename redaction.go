@@ -35,11 +35,9 @@ func (s *Supervisor) clean(in escalate.Incident) escalate.Incident {
 	why := string(in.Reason)
 	r.Strings(&f.Key, &f.Summary, &in.Detail, &in.Runbook, &why)
 	in.Reason = escalate.Reason(why)
-	in.Attempts = slices.Clone(in.Attempts)
-	for n := range in.Attempts {
+	for n := range in.Attempts { // of a copy, like all that shortened returns
 		s.cleanAttempt(&in.Attempts[n])
 	}
-	in.Symptoms = slices.Clone(in.Symptoms)
 	for n := range in.Symptoms {
 		in.Symptoms[n] = r.String(in.Symptoms[n])
 	}

@@ -3,7 +3,7 @@ package pagerduty_test
 import (
 	"testing"
 
-	"github.com/selfheal-go/selfheal/detect/internal/receivetest"
+	"github.com/selfheal-go/selfheal/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { receivetest.Main(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
